@@ -1,0 +1,76 @@
+# Every command of the project. `make help` lists them.
+SHELL := /bin/bash
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3.11
+PROTOS := $(shell find protos -name '*.proto')
+RPC_PROTOS := protos/kyara/stage/v1/stage.proto protos/kyara/jobs/v1/jobs.proto
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: setup
+setup: $(VENV)/.ready  ## Make the virtual environment with everything, pinned
+$(VENV)/.ready: constraints.txt tests/requirements.txt tests/requirements-peers.txt $(MEMBERS:%=%/pyproject.toml)
+	@began=$$(date +%s); set -e; \
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	pip="$(BIN)/python -m pip install -q --disable-pip-version-check"; \
+	$$pip -c constraints.txt hatchling editables; \
+	$$pip -c constraints.txt -r tests/requirements.txt --no-build-isolation $(MEMBERS:%=-e ./%) \
+	  -e "libs/inference[server]" -e "libs/miniature[train]" -e "services/cli[local]"; \
+	$$pip --no-deps -r tests/requirements-peers.txt; \
+	echo $$(( $$(date +%s) - began )) > $(VENV)/setup_seconds; touch $@; \
+	echo "set up in $$(cat $(VENV)/setup_seconds) s; the commands are in $(BIN), kyara first of all"
+
+.PHONY: demo
+demo: setup  ## Magnet link to scored LoRAs on an episode of our own, measured: out/demo
+	$(BIN)/kyara demo --setup-seconds $$(cat $(VENV)/setup_seconds)
+
+.PHONY: up
+up: setup  ## Run Kyara on this machine
+	$(BIN)/kyara up
+
+.PHONY: test
+test: setup  ## All quick tests
+	$(BIN)/python -m pytest -m "not slow"
+
+.PHONY: e2e
+e2e: setup  ## Whole jobs and wrong input, through a real kyara up
+	$(BIN)/python -m pytest -m slow tests/e2e
+
+.PHONY: chaos-smoke
+chaos-smoke: setup  ## Kill -9 each part once in the middle of a job: same digests
+	$(BIN)/python -m pytest -m slow tests/chaos
+
+.PHONY: check
+check: setup  ## Format, lint, types, walls, protos
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf breaking protos --against protos/released.binpb
+	@$(MAKE) -s protos && git diff --exit-code --stat -- libs/api
+
+.PHONY: protos
+protos:  ## Generate libs/api from protos/
+	@rm -rf libs/api/src/kyara
+	@$(BIN)/python -m grpc_tools.protoc -Iprotos -Ithird_party/googleapis --python_out=libs/api/src \
+	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:libs/api/src $(PROTOS)
+	@$(BIN)/python -m grpc_tools.protoc -Iprotos -Ithird_party/googleapis --grpc_python_out=libs/api/src \
+	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:libs/api/src $(RPC_PROTOS)
+
+.PHONY: release-protos
+release-protos:  ## Take today's protos as what later ones must not break
+	$(BIN)/buf build protos -o protos/released.binpb
+
+.PHONY: models
+models: setup  ## Train the miniature models anew (up to 2 hours)
+	$(BIN)/python -m kyara_miniature.train all
+
+.PHONY: bench
+bench: setup  ## Kyara's own work against a peer, with ratios
+	$(BIN)/python -m tests.bench
