@@ -1,0 +1,31 @@
+"""Artifacts: blobs named by their SHA-256, the manifests over them, and the store that keeps both."""
+
+from kyara_artifacts.digests import canonical_json, digest_of, digest_of_file
+from kyara_artifacts.manifests import Box, File, FileSet, Image, ImageSet, get_json, put_json, ref
+from kyara_artifacts.pictures import BadPicture, contact_sheet, png_bytes, put_picture, read_picture
+from kyara_artifacts.store import BlobCorrupt, BlobMissing, Store, StoreError, StoreFull, open_store
+
+__all__ = [
+    "BadPicture",
+    "BlobCorrupt",
+    "BlobMissing",
+    "Box",
+    "File",
+    "FileSet",
+    "Image",
+    "ImageSet",
+    "Store",
+    "StoreError",
+    "StoreFull",
+    "canonical_json",
+    "contact_sheet",
+    "digest_of",
+    "digest_of_file",
+    "get_json",
+    "open_store",
+    "png_bytes",
+    "put_json",
+    "put_picture",
+    "read_picture",
+    "ref",
+]

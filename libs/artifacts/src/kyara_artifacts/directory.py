@@ -1,0 +1,119 @@
+"""The store in a directory: temporary file, fsync, rename."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from kyara.stage.v1.stage_pb2 import Digest
+from kyara_artifacts.digests import CHUNK, digest_of, digest_of_file
+from kyara_artifacts.store import (
+    BlobCorrupt,
+    BlobMissing,
+    ParallelTransfers,
+    check_key,
+    check_sha256,
+    full_disk_said,
+    verified,
+)
+
+
+class DirectoryStore(ParallelTransfers):
+    """Blobs in `blobs/ab/abcd...`, records in `records/`, both under one folder on one file system."""
+
+    def __init__(self, root: Path) -> None:
+        self._blobs = root / "blobs"
+        self._records = root / "records"
+        self._temporary = root / "tmp"
+        for folder in (self._blobs, self._records, self._temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, data: bytes | Path) -> Digest:
+        digest = digest_of_file(data) if isinstance(data, Path) else digest_of(data)
+        if not self.has(digest):
+            with full_disk_said(self._blobs), self._new_file(self._blob(digest)) as file:
+                if isinstance(data, Path):
+                    with data.open("rb") as source:
+                        _copy_checked(source, file, digest)
+                else:
+                    file.write(data)
+        return digest
+
+    def get(self, digest: Digest) -> bytes:
+        try:
+            return verified(self._blob(digest).read_bytes(), digest)
+        except FileNotFoundError:
+            raise BlobMissing(digest.sha256) from None
+
+    def fetch(self, digest: Digest, path: Path) -> None:
+        blob = self._blob(digest)
+        if not blob.exists():
+            raise BlobMissing(digest.sha256)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with full_disk_said(path.parent), blob.open("rb") as source, part.open("wb") as file:
+                _copy_checked(source, file, digest)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def has(self, digest: Digest) -> bool:
+        try:
+            return self._blob(digest).stat().st_size == digest.size_bytes
+        except FileNotFoundError:
+            return False
+
+    def put_record(self, key: str, value: bytes) -> None:
+        with full_disk_said(self._records), self._new_file(self._records / check_key(key)) as file:
+            file.write(value)
+
+    def get_record(self, key: str) -> bytes | None:
+        try:
+            return (self._records / check_key(key)).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def list_records(self, prefix: str) -> Iterator[str]:
+        folder = self._records / check_key(prefix)
+        yield from sorted(path.relative_to(self._records).as_posix() for path in folder.rglob("*") if path.is_file())
+
+    def _blob(self, digest: Digest) -> Path:
+        sha256 = check_sha256(digest.sha256)
+        return self._blobs / sha256[:2] / sha256
+
+    @contextmanager
+    def _new_file(self, path: Path) -> Iterator[IO[bytes]]:
+        """A file that appears at `path`, on disk and whole, when the block ends well."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._temporary, delete=False) as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        _sync_folder(path.parent)
+
+
+def _copy_checked(source: IO[bytes], target: IO[bytes], digest: Digest) -> None:
+    """Copy `source`, whose bytes must have `digest`. Raises BlobCorrupt."""
+    sha = hashlib.sha256()
+    while piece := source.read(CHUNK):
+        sha.update(piece)
+        target.write(piece)
+    if sha.hexdigest() != digest.sha256:
+        raise BlobCorrupt(digest.sha256)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

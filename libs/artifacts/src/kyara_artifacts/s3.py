@@ -1,0 +1,175 @@
+"""The store in an S3 bucket, through `minio`."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+
+from kyara.stage.v1.stage_pb2 import Digest
+from kyara_artifacts.digests import CHUNK, digest_of, digest_of_file
+from kyara_artifacts.store import (
+    PARALLEL,
+    BlobCorrupt,
+    BlobMissing,
+    ParallelTransfers,
+    StoreError,
+    StoreFull,
+    check_key,
+    check_sha256,
+    full_disk_said,
+    verified,
+)
+
+_MISSING = {"NoSuchKey", "NoSuchObject"}
+_OURS_ALREADY = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+_FULL = {"XMinioStorageFull", "QuotaExceeded", "InsufficientCapacity"}
+_PART = 16 << 20
+
+
+class S3Store(ParallelTransfers):
+    """Blobs in `{prefix}blobs/ab/abcd...`, records in `{prefix}records/`.
+
+    S3 shows an object whole or not at all, also a multipart one, so a writer that dies leaves nothing readable.
+    """
+
+    def __init__(self, client: Minio, bucket: str, prefix: str = "") -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    @classmethod
+    def from_url(cls, url: str) -> "S3Store":
+        """The store at `s3://bucket/prefix?endpoint=http://host:port[&region=...]`. Makes the bucket if it is missing.
+
+        Raises ValueError without keys, StoreError when the server refuses.
+        """
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+        endpoint = urlsplit(query.get("endpoint", ["https://s3.amazonaws.com"])[0])
+        access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+        if not access or not secret:
+            raise ValueError("the S3 store needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment")
+        client = Minio(
+            endpoint.netloc,
+            access_key=access,
+            secret_key=secret,
+            secure=endpoint.scheme == "https",
+            region=query.get("region", ["us-east-1"])[0],
+            http_client=urllib3.PoolManager(
+                maxsize=4 * PARALLEL, timeout=urllib3.Timeout(connect=5, read=60), retries=urllib3.Retry(3, backoff_factor=0.2)
+            ),
+        )
+        with _refusals_said(f"store {parts.netloc} at {endpoint.netloc}"):
+            _make_bucket(client, parts.netloc)
+        return cls(client, parts.netloc, parts.path)
+
+    def put(self, data: bytes | Path) -> Digest:
+        digest = digest_of_file(data) if isinstance(data, Path) else digest_of(data)
+        if not self.has(digest):
+            self._put_object(self._blob(digest), data)
+        return digest
+
+    def get(self, digest: Digest) -> bytes:
+        try:
+            return verified(self._get_object(self._blob(digest)), digest)
+        except _NoObject:
+            raise BlobMissing(digest.sha256) from None
+
+    def fetch(self, digest: Digest, path: Path) -> None:
+        name = self._blob(digest)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        sha = hashlib.sha256()
+        try:
+            with (
+                full_disk_said(path.parent),
+                _refusals_said(name),
+                self._client.get_object(self._bucket, name) as response,
+                part.open("wb") as file,
+            ):
+                for piece in response.stream(CHUNK):
+                    sha.update(piece)
+                    file.write(piece)
+            if sha.hexdigest() != digest.sha256:
+                raise BlobCorrupt(digest.sha256)
+            part.replace(path)
+        except _NoObject:
+            raise BlobMissing(digest.sha256) from None
+        finally:
+            part.unlink(missing_ok=True)
+
+    def has(self, digest: Digest) -> bool:
+        name = self._blob(digest)
+        try:
+            with _refusals_said(name):
+                return self._client.stat_object(self._bucket, name).size == digest.size_bytes
+        except _NoObject:
+            return False
+
+    def put_record(self, key: str, value: bytes) -> None:
+        self._put_object(f"{self._prefix}records/{check_key(key)}", value)
+
+    def get_record(self, key: str) -> bytes | None:
+        try:
+            return self._get_object(f"{self._prefix}records/{check_key(key)}")
+        except _NoObject:
+            return None
+
+    def list_records(self, prefix: str) -> Iterator[str]:
+        start = f"{self._prefix}records/"
+        folder = f"{start}{check_key(prefix)}/"
+        with _refusals_said(folder):
+            objects = list(self._client.list_objects(self._bucket, prefix=folder, recursive=True))
+        yield from sorted(item.object_name.removeprefix(start) for item in objects if item.object_name)
+
+    def _blob(self, digest: Digest) -> str:
+        sha256 = check_sha256(digest.sha256)
+        return f"{self._prefix}blobs/{sha256[:2]}/{sha256}"
+
+    def _put_object(self, name: str, data: bytes | Path) -> None:
+        with _refusals_said(name):
+            if isinstance(data, Path):
+                # Multipart from 16 MiB on, parts in parallel.
+                self._client.fput_object(self._bucket, name, str(data), part_size=_PART, num_parallel_uploads=PARALLEL)
+            else:
+                self._client.put_object(self._bucket, name, io.BytesIO(data), len(data))
+
+    def _get_object(self, name: str) -> bytes:
+        """Raises _NoObject."""
+        with _refusals_said(name), self._client.get_object(self._bucket, name) as response:
+            return response.read()
+
+
+class _NoObject(Exception):
+    """The bucket holds nothing under this name."""
+
+
+def _make_bucket(client: Minio, bucket: str) -> None:
+    """Make the bucket if it is missing, as another service may be doing at this moment."""
+    if client.bucket_exists(bucket):
+        return
+    try:
+        client.make_bucket(bucket)
+    except S3Error as error:
+        if error.code not in _OURS_ALREADY:
+            raise
+
+
+@contextmanager
+def _refusals_said(what: str) -> Iterator[None]:
+    """Turn what goes wrong between here and the server into a StoreError that names `what`, or into _NoObject."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in _MISSING:
+            raise _NoObject(what) from None
+        kind = StoreFull if error.code in _FULL else StoreError
+        raise kind(f"the S3 server refused {what}: {error}") from error
+    except (MinioException, urllib3.exceptions.HTTPError) as error:
+        raise StoreError(f"the S3 server did not answer for {what}: {error}") from error

@@ -1,0 +1,23 @@
+"""Models: what there is, how to ask one, and what its answers mean. The client needs no runtime, only a server."""
+
+from kyara_inference.catalogue import Catalogue, ModelMissing, UnknownModel, catalogue, local_path
+from kyara_inference.ccip import differences, embed
+from kyara_inference.client import Inference, InferenceError, InferenceUnavailable
+from kyara_inference.detection import KindThreshold, detect
+from kyara_inference.tagging import tag
+
+__all__ = [
+    "Catalogue",
+    "Inference",
+    "InferenceError",
+    "InferenceUnavailable",
+    "KindThreshold",
+    "ModelMissing",
+    "UnknownModel",
+    "catalogue",
+    "detect",
+    "differences",
+    "embed",
+    "local_path",
+    "tag",
+]

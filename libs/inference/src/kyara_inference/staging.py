@@ -1,0 +1,53 @@
+"""What every stage that asks a model does alike: read the pictures of a set, and say what went wrong.
+
+Imported by stages alone; the rest of this package knows nothing of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import PIL.Image
+
+from kyara_artifacts import BadPicture, Image, read_picture
+from kyara_inference.catalogue import ModelMissing, UnknownModel
+from kyara_inference.client import InferenceError, InferenceUnavailable
+from kyara_stage import StageContext, StageError, StageSettings
+
+S = TypeVar("S", bound=StageSettings)
+
+# Decoded pictures held at a time: at 1080p about 100 MB.
+CHUNK = 16
+
+
+def pictures_of(ctx: StageContext[S], images: Sequence[Image], phase: str) -> Iterator[list[tuple[Image, PIL.Image.Image]]]:
+    """The pictures of a set in its order, a few at a time, RGB; progress is told.
+
+    One that cannot be read is set aside with the reason, and its chunk is shorter.
+    """
+    data = ctx.store.get_all([image.digest for image in images])
+    ctx.progress(phase, 0, len(images), "images")
+    for start in range(0, len(images), CHUNK):
+        chunk = []
+        # `data` is not asked for more than the chunk: zip looks at its shorter side first.
+        for image, found in zip(images[start : start + CHUNK], data, strict=False):
+            try:
+                chunk.append((image, read_picture(found)))
+            except BadPicture as error:
+                ctx.reject(image.name, str(error))
+        if chunk:
+            yield chunk
+        ctx.progress(phase, min(start + CHUNK, len(images)), len(images), "images")
+
+
+@contextmanager
+def stage_errors() -> Iterator[None]:
+    """Errors of this package as a stage's own: a model that is unknown, not there, or away."""
+    try:
+        yield
+    except UnknownModel as error:
+        raise StageError.invalid(f"{error}; correct the recipe") from error
+    except InferenceUnavailable as error:
+        raise StageError.unavailable(str(error)) from error
+    except (InferenceError, ModelMissing) as error:
+        raise StageError.precondition(str(error)) from error

@@ -1,0 +1,97 @@
+"""The side that runs on Ray: how far the work is and how it ended, as records in the store.
+
+Records are how the two sides talk: they outlive the stage's process, Ray's worker and Ray's head alike.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Self
+
+from google.protobuf import json_format
+
+from kyara.stage.v1.stage_pb2 import ArtifactRef
+from kyara_artifacts import Store, canonical_json, open_store
+from kyara_stage import StageError
+from kyara_stage.errors import status_of
+
+PROGRESS_EVERY_S = 1.0
+
+
+class RunReport:
+    """Writes the records of one run. `key` is `<room>/<digest of the action>`."""
+
+    def __init__(self, store: Store, key: str, submission: str) -> None:
+        self._store = store
+        self._key = key
+        self._submission = submission
+        self._next = 0.0
+        self._checkpoint = read_checkpoint(store, key)
+
+    @classmethod
+    def open(cls, argument: dict[str, Any]) -> Self:
+        """The report of a run started with `argument`, whose `store` is the store's address."""
+        return cls(open_store(argument["store"]), argument["key"], argument["submission"])
+
+    def begin(self, phase: str) -> None:
+        """The first word of a submission: what an earlier one of the same name left no longer counts."""
+        self._put("result", {})
+        self.progress(phase, 0, now=True)
+
+    @property
+    def last_checkpoint(self) -> ArtifactRef | None:
+        """Where an earlier try at the run came to, if there was one."""
+        return self._checkpoint
+
+    def progress(
+        self, phase: str, done: int, total: int = 0, unit: str = "", metrics: dict[str, float] | None = None, *, now: bool = False
+    ) -> None:
+        """Say how far the work is; throttled, unless it must be seen `now`."""
+        if time.monotonic() < self._next and not now:
+            return
+        self._next = time.monotonic() + PROGRESS_EVERY_S
+        record = {"phase": phase, "done": done, "total": total, "unit": unit, "metrics": metrics or {}}
+        self._put("progress", record)
+
+    def checkpoint(self, artifact: ArtifactRef) -> None:
+        """Keep the state from which another try goes on."""
+        self._checkpoint = artifact
+        self._put("checkpoint", json_format.MessageToDict(artifact))
+
+    def succeeded(self, value: dict[str, Any]) -> None:
+        """The run's result: any JSON."""
+        self._put("result", {"submission": self._submission, "value": value})
+
+    def failed(self, error: BaseException) -> None:
+        """The run's error, which the stage gives on."""
+        status = status_of(error)
+        self._put("result", {"submission": self._submission, "error": {"code": status.code, "message": status.message}})
+
+    def _put(self, name: str, value: dict[str, Any]) -> None:
+        self._store.put_record(f"{self._key}/{name}", canonical_json(value))
+
+
+def run_reported(report: RunReport, work: Callable[[], dict[str, Any]]) -> None:
+    """Do `work` and report its end. Its errors are part of the report: only a dead process makes Ray try again."""
+    try:
+        report.succeeded(work())
+    except Exception as error:
+        if not isinstance(error, StageError):
+            traceback.print_exc()
+        report.failed(error)
+
+
+def read_checkpoint(store: Store, key: str) -> ArtifactRef | None:
+    """The run's last checkpoint, when it is still in the store."""
+    record = read_record(store, key, "checkpoint")
+    if not record:
+        return None
+    artifact = json_format.ParseDict(record, ArtifactRef())
+    return artifact if store.has(artifact.digest) else None
+
+
+def read_record(store: Store, key: str, name: str) -> dict[str, Any]:
+    """A record of the run; empty when it is not there."""
+    data = store.get_record(f"{key}/{name}")
+    return json.loads(data) if data else {}

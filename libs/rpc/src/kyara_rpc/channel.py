@@ -1,0 +1,29 @@
+"""Channels to Kyara's servers."""
+
+import json
+
+import grpc
+
+MAX_MESSAGE = 16 << 20
+KEEPALIVE_MS = 20_000
+
+# Round robin over all addresses behind a name: one connection would give one pod all the work.
+_CLIENT_OPTIONS: list[tuple[str, int | str]] = [
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    # A server that was restarted is found again within a second or two.
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+
+def connect(address: str) -> grpc.aio.Channel:
+    """An asyncio channel to `host:port`."""
+    return grpc.aio.insecure_channel(address, options=_CLIENT_OPTIONS)
+
+
+def connect_sync(address: str) -> grpc.Channel:
+    """A blocking channel to `host:port`."""
+    return grpc.insecure_channel(address, options=_CLIENT_OPTIONS)

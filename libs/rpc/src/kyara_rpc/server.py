@@ -1,0 +1,56 @@
+"""The server that every room's gRPC face runs in: health, reflection, a clean stop."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from kyara_rpc.channel import KEEPALIVE_MS, MAX_MESSAGE
+from kyara_rpc.settings import ServiceSettings
+
+STOP_GRACE_S = 5.0
+_SERVER_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Two servers on one port would share its calls unseen.
+    ("grpc.so_reuseport", 0),
+]
+
+log = structlog.get_logger()
+
+
+async def serve_until_stopped(settings: ServiceSettings, services: Sequence[str], add: Callable[[grpc.aio.Server], None]) -> None:
+    """Serve what `add` adds until SIGTERM or SIGINT, then finish what runs within a short grace.
+
+    `services` are full names, for health and reflection. Raises RuntimeError when the port is taken.
+    """
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    add(server)
+    health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if settings.reflection:
+        names = [*services, "grpc.health.v1.Health", reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, server)
+    port = server.add_insecure_port(settings.listen)
+    await server.start()
+    for name in ["", *services]:
+        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    log.info("serving", port=port, services=list(services))
+    await _stop_asked()
+    log.info("stopping")
+    await health.enter_graceful_shutdown()
+    await server.stop(STOP_GRACE_S)
+
+
+async def _stop_asked() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

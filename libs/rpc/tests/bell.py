@@ -1,0 +1,29 @@
+"""A server with nothing but what every room's server has: the subject of the tests of `kyara_rpc`."""
+
+import asyncio
+import sys
+
+import structlog
+
+from kyara_rpc import ServiceSettings, configure_logs, load_settings, serve_until_stopped, settings_config
+
+
+class BellSettings(ServiceSettings):
+    """Settings of the bell."""
+
+    model_config = settings_config("bell")
+
+
+def main() -> None:
+    """Serve."""
+    settings = load_settings(BellSettings)
+    configure_logs("bell", settings.log_level)
+    structlog.get_logger().debug("hardly worth a word")
+    try:
+        asyncio.run(serve_until_stopped(settings, ["kyara.bell.v1.BellService"], lambda server: None))
+    except RuntimeError as error:
+        sys.exit(f"bell cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()

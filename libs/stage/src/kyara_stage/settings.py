@@ -1,0 +1,18 @@
+"""Settings that every stage has."""
+
+from pydantic import Field
+
+from kyara_rpc import ServiceSettings, settings_config
+
+__all__ = ["StageSettings", "settings_config"]
+
+
+class StageSettings(ServiceSettings):
+    """Settings of a stage's server; a stage subclasses it with `model_config = settings_config(room)`."""
+
+    store: str
+    """Where artifacts live: file:///folder or s3://bucket/prefix?endpoint=http://host:port."""
+    slots: int = Field(default=1, ge=1)
+    """Actions that run at once; more are told to come back."""
+    grace_s: float = Field(default=120.0, ge=0)
+    """Seconds that an action goes on after its last caller is gone."""

@@ -1,0 +1,31 @@
+"""Run a stage's function without a server, for tests of the function itself."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+from kyara.stage.v1.stage_pb2 import Action, RunResponse
+from kyara_artifacts import Store
+from kyara_stage.child import with_rejected
+from kyara_stage.context import StageContext
+from kyara_stage.operation import Inputs, Operation, Outputs, action_sha256
+from kyara_stage.settings import StageSettings
+
+
+def run_operation(
+    operation: Operation, params: Message, inputs: Inputs, store: Store, settings: StageSettings
+) -> tuple[Outputs, list[dict[str, str]]]:
+    """The outputs of an operation and what it set aside."""
+    action = Action(stage=operation.name, stage_version=operation.version, inputs=inputs)
+    action.params.Pack(params)
+    events: list[RunResponse] = []
+    with tempfile.TemporaryDirectory(prefix="kyara-") as scratch:
+        ctx = StageContext(action_sha256(action), store, settings, Path(scratch), events.append)
+        outputs = asyncio.run(_run(operation, ctx, params, inputs))
+        return with_rejected(ctx, outputs), ctx.rejected
+
+
+async def _run(operation: Operation, ctx: StageContext[StageSettings], params: Message, inputs: Inputs) -> Outputs:
+    return await operation.run(ctx, params, operation.inputs_of(inputs))
