@@ -1,0 +1,1 @@
+"""Kyara's command line."""

@@ -1,0 +1,44 @@
+"""`kyara`: every command, and how errors end one."""
+
+import sys
+from importlib.metadata import version as installed_version
+
+import typer
+from rich.console import Console
+
+from kyara_cli import demo, jobs, local, models, submit
+from kyara_cli.exits import CommandError
+from kyara_cli.options import AsJson
+from kyara_cli.output import print_json
+
+app = typer.Typer(
+    name="kyara",
+    help="From an anime video, or a character's pictures, to a published, scored LoRA.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(submit.app, name="submit")
+app.add_typer(models.app, name="models")
+for command in (jobs.jobs, jobs.watch, jobs.show, jobs.cancel, jobs.retry, jobs.clusters, jobs.name, jobs.recipes):
+    app.command()(command)
+for command in (local.up, local.status, demo.demo):
+    app.command()(command)
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Kyara's version."""
+    number = installed_version("kyara-cli")
+    if as_json:
+        print_json({"version": number})
+    else:
+        print(f"kyara {number}")
+
+
+def main() -> None:
+    """Run a command; every expected error ends in a sentence on standard error and its exit code."""
+    try:
+        app()
+    except CommandError as error:
+        Console(stderr=True).print(f"[red]kyara:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(error.code)

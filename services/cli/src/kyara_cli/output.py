@@ -1,0 +1,110 @@
+"""How things are said: people get tables, `--json` gets one JSON document (or one a line for streams)."""
+
+import json
+import sys
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from kyara.jobs.v1.jobs_pb2 import Job, JobState, StageStatus
+
+console = Console()
+_COLOURS = {
+    JobState.JOB_STATE_SUCCEEDED: "green",
+    JobState.JOB_STATE_FAILED: "red",
+    JobState.JOB_STATE_CANCELLED: "yellow",
+    JobState.JOB_STATE_RUNNING: "cyan",
+    JobState.JOB_STATE_WAITING: "magenta",
+}
+ENDED = (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
+
+
+def print_json(value: Message | Any) -> None:
+    """One JSON document on one line of standard output."""
+    data = json_format.MessageToDict(value, preserving_proto_field_name=True) if isinstance(value, Message) else value
+    sys.stdout.write(json.dumps(data) + "\n")
+    sys.stdout.flush()
+
+
+def state_word(state: "JobState.ValueType") -> Text:
+    """A state as a coloured word."""
+    return Text(JobState.Name(state).removeprefix("JOB_STATE_").lower(), style=_COLOURS.get(state, ""))
+
+
+def job_list(jobs: list[Job]) -> Table:
+    """Jobs, a line each."""
+    table = Table(box=None, header_style="dim")
+    for column in ("job", "name", "recipe", "state", "created", "error"):
+        table.add_column(column)
+    for job in jobs:
+        created = job.created.ToDatetime().strftime("%Y-%m-%d %H:%M")
+        table.add_row(job.id, job.spec.name, job.spec.recipe, state_word(job.state), created, job.error)
+    return table
+
+
+def job_page(job: Job) -> RenderableType:
+    """A job with its stages and characters, as it stands."""
+    head = Text.assemble((job.spec.name or job.id, "bold"), f"  {job.id}  recipe {job.spec.recipe}  ", state_word(job.state))
+    parts: list[RenderableType] = [head, _stages(job)]
+    if job.characters:
+        parts.append(_characters(job))
+    if job.error:
+        parts.append(Text(f"{job.error_code}: {job.error}", style="red"))
+    if job.state == JobState.JOB_STATE_WAITING:
+        parts.append(Text(f"waits for names: `kyara clusters {job.id}`, then `kyara name {job.id} 0=NAME ...`", style="magenta"))
+    return Group(*parts)
+
+
+def _stages(job: Job) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column, width in (("stage", 18), ("of", 16), ("", 24), ("done", 16), ("set aside", 9), ("time", 8), ("", 46)):
+        table.add_column(column, width=width, no_wrap=True)
+    for stage in job.stages:
+        rejected = str(stage.rejected) if stage.rejected else ""
+        seconds = f"{stage.seconds:.1f} s" if stage.seconds else ""
+        table.add_row(stage.stage, stage.subject, _bar(stage), _done(stage), rejected, seconds, _note(stage))
+    return table
+
+
+def _bar(stage: StageStatus) -> RenderableType:
+    if stage.state == JobState.JOB_STATE_SUCCEEDED:
+        return ProgressBar(total=1, completed=1, width=24)
+    if stage.state != JobState.JOB_STATE_RUNNING:
+        return state_word(stage.state)
+    total = stage.progress.total or None
+    return ProgressBar(total=total, completed=stage.progress.done, width=24, pulse=total is None)
+
+
+def _done(stage: StageStatus) -> str:
+    progress = stage.progress
+    if stage.state != JobState.JOB_STATE_RUNNING or not progress.unit:
+        return ""
+    of = f"/{progress.total}" if progress.total else ""
+    return f"{progress.done}{of} {progress.unit}"
+
+
+def _note(stage: StageStatus) -> Text:
+    if stage.error:
+        return Text(stage.error, style="red")
+    if stage.cached:
+        return Text("from its result", style="dim")
+    if stage.state != JobState.JOB_STATE_RUNNING:
+        return Text()
+    metrics = " ".join(f"{name} {value:.4g}" for name, value in sorted(stage.progress.metrics.items()))
+    return Text(f"{stage.progress.phase} {metrics}", style="dim")
+
+
+def _characters(job: Job) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("index", "character", "pictures", "state", "best step", "RecScore", "error"):
+        table.add_column(column)
+    for each in job.characters:
+        best = str(each.best_step) if each.best_step else ""
+        score = f"{each.recscore:.3f}" if each.best_step else ""
+        table.add_row(str(each.index), each.name, str(each.images), state_word(each.state), best, score, each.error)
+    return table

@@ -1,0 +1,97 @@
+"""`kyara submit video|character`: start a job."""
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, JobSpec, VideoJob
+from kyara.publisher.v1.publisher_pb2 import Target
+from kyara_cli.client import CALL_WITHIN_S, jobs_at
+from kyara_cli.options import Address, AsJson
+from kyara_cli.output import console, print_json
+from kyara_cli.watch import follow
+
+app = typer.Typer(help="Start a job.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Option(help="What to call the job and what it publishes.")]
+Recipe = Annotated[str, typer.Option(help="A recipe's name, such as v1.4.")]
+Publish = Annotated[str, typer.Option(metavar="FOLDER|hub:OWNER", help="Where results go.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+RequestId = Annotated[str, typer.Option(help="The same id gives the same job; one is made up when it is left out.")]
+Salt = Annotated[str, typer.Option(help="Do work again that has a result, under this new word.")]
+Watch = Annotated[bool, typer.Option(help="Stay and show the progress.")]
+
+
+@app.command()
+def video(
+    sources: Annotated[list[str], typer.Argument(help="Magnet links, .torrent files, video files or folders.")],
+    name: Name = "",
+    recipe: Recipe = "v1.4",
+    publish: Publish = "published",
+    wait_for_names: Annotated[bool, typer.Option(help="Stop after clustering until `kyara name`.")] = False,
+    max_characters: Annotated[int, typer.Option(min=0, help="Train the largest so many; 0 is all.")] = 0,
+    seed: Seed = 0,
+    request_id: RequestId = "",
+    salt: Salt = "",
+    watch: Watch = True,
+    address: Address = "127.0.0.1:7400",
+    as_json: AsJson = False,
+) -> None:
+    """A season of anime to one LoRA per character."""
+    pipeline = VideoJob(
+        sources=[_as_seen(each) for each in sources], wait_for_names=wait_for_names, max_characters=max_characters
+    )
+    spec = JobSpec(
+        name=name or _name_of(sources[0]), recipe=recipe, video=pipeline, publish=target(publish), seed=seed, salt=salt
+    )
+    start(spec, request_id, watch, address, as_json)
+
+
+@app.command()
+def character(
+    folder: Annotated[Path, typer.Argument(help="A folder of one character's pictures.")],
+    name: Name = "",
+    recipe: Recipe = "v1.4",
+    publish: Publish = "published",
+    seed: Seed = 0,
+    request_id: RequestId = "",
+    salt: Salt = "",
+    watch: Watch = True,
+    address: Address = "127.0.0.1:7400",
+    as_json: AsJson = False,
+) -> None:
+    """A character's pictures to a LoRA."""
+    pipeline = CharacterJob(name=name or folder.name, folder=str(folder.resolve()))
+    spec = JobSpec(name=name or folder.name, recipe=recipe, character=pipeline, publish=target(publish), seed=seed, salt=salt)
+    start(spec, request_id, watch, address, as_json)
+
+
+def start(spec: JobSpec, request_id: str, watch: bool, address: str, as_json: bool) -> None:
+    """Create the job, and stay with it when asked to."""
+    with jobs_at(address) as jobs:
+        request = CreateJobRequest(request_id=request_id or uuid.uuid4().hex, spec=spec)
+        job = jobs.CreateJob(request, timeout=CALL_WITHIN_S).job
+    if watch:
+        raise typer.Exit(follow(job.id, address, as_json))
+    if as_json:
+        print_json(job)
+    else:
+        console.print(f"job {job.id}; watch it with `kyara watch {job.id}`")
+
+
+def target(text: str) -> Target:
+    """Where to publish: `hub:OWNER`, or a folder."""
+    if text.startswith("hub:"):
+        return Target(hub_owner=text.removeprefix("hub:"))
+    return Target(folder=str(Path(text).resolve()))
+
+
+def _as_seen(source: str) -> str:
+    """A source as the fetcher sees it, whose working folder is another."""
+    return source if "://" in source or source.startswith("magnet:") else str(Path(source).resolve())
+
+
+def _name_of(source: str) -> str:
+    return "video" if source.startswith("magnet:") else Path(source).stem

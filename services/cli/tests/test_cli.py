@@ -1,0 +1,82 @@
+"""What the command line promises without a server: sentences, exit codes, JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kyara.jobs.v1.jobs_pb2 import Job, JobState
+from kyara_cli.exits import Exit, of_job
+from kyara_cli.submit import target
+
+NOBODY = ("--address", "127.0.0.1:9")
+
+
+def kyara(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "kyara"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_version_is_said_to_people_and_to_programs() -> None:
+    number = json.loads(kyara("version", "--json").stdout)["version"]
+    assert kyara("version").stdout.strip() == f"kyara {number}"
+
+
+@pytest.mark.parametrize("command", [("jobs",), ("show", "x"), ("watch", "x"), ("cancel", "x"), ("submit", "video", "x.mkv")])
+def test_no_server_is_said_with_what_to_do(command: tuple[str, ...]) -> None:
+    done = kyara(*command, *NOBODY)
+    assert done.returncode == Exit.UNREACHABLE
+    assert "kyara up" in done.stderr
+
+
+def test_status_without_a_kyara_is_said(tmp_path: Path) -> None:
+    done = kyara("status", "--state", str(tmp_path))
+    assert done.returncode == Exit.UNREACHABLE
+    assert "kyara up" in done.stderr
+
+
+@pytest.mark.parametrize("names", ["miku", "x=miku", "0="])
+def test_a_name_without_its_index_is_refused(names: str) -> None:
+    done = kyara("name", "job", names, *NOBODY)
+    assert done.returncode == Exit.INVALID
+    assert "INDEX=NAME" in done.stderr
+
+
+def test_an_unknown_command_or_option_is_wrong_usage() -> None:
+    assert kyara("sumbit").returncode == Exit.INVALID
+    assert kyara("jobs", "--limt", "3").returncode == Exit.INVALID
+
+
+def test_an_unknown_model_is_not_found() -> None:
+    done = kyara("models", "pull", "no-such-model")
+    assert done.returncode == Exit.NOT_FOUND
+    assert "kyara models list" in done.stderr
+
+
+def test_models_are_listed_for_programs_too() -> None:
+    names = [model["name"] for model in json.loads(kyara("models", "list", "--json").stdout)["models"]]
+    assert {"miniature-base", "miniature-ccip", "miniature-detector", "miniature-tagger"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "exit_code"),
+    [
+        (JobState.JOB_STATE_SUCCEEDED, "", Exit.OK),
+        (JobState.JOB_STATE_CANCELLED, "", Exit.CANCELLED),
+        (JobState.JOB_STATE_FAILED, "INVALID_ARGUMENT", Exit.INVALID),
+        (JobState.JOB_STATE_FAILED, "FAILED_PRECONDITION", Exit.CANNOT_BE_DONE),
+        (JobState.JOB_STATE_FAILED, "RESOURCE_EXHAUSTED", Exit.STORE_FULL),
+        # A stage that was away is the job's failure; the address that the user gave did answer.
+        (JobState.JOB_STATE_FAILED, "UNAVAILABLE", Exit.JOB_FAILED),
+        (JobState.JOB_STATE_FAILED, "INTERNAL", Exit.JOB_FAILED),
+    ],
+)
+def test_the_exit_code_tells_how_a_job_ended(state: "JobState.ValueType", code: str, exit_code: Exit) -> None:
+    assert of_job(Job(state=state, error_code=code)) is exit_code
+
+
+def test_results_go_to_a_folder_or_to_a_hub() -> None:
+    assert target("hub:someone").hub_owner == "someone"
+    assert Path(target("out").folder).is_absolute()

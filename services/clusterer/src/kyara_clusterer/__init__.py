@@ -1,0 +1,1 @@
+"""The clusterer: crops and their CCIP vectors to characters."""

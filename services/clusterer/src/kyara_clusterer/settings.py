@@ -1,0 +1,14 @@
+"""Settings of the clusterer: those of every stage, and where its metric answers."""
+
+from pydantic import Field
+
+from kyara_stage import StageSettings, settings_config
+
+
+class ClustererSettings(StageSettings):
+    """Where to listen, which store to use, and which inference server to ask."""
+
+    model_config = settings_config("clusterer")
+
+    inference: str = Field(pattern=r"^.+:\d+$")
+    """Address of the inference server (KServe v2 over gRPC), host:port."""

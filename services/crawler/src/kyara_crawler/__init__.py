@@ -1,0 +1,1 @@
+"""The crawler: a character's pictures to an image set."""

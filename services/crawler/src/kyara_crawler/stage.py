@@ -1,0 +1,61 @@
+"""The stage `crawler`: `crawler.resolve` pins a source, `crawler.collect` decodes its pictures into an image set."""
+
+from pathlib import Path
+
+from kyara.crawler.v1.crawler_pb2 import CollectParams, ResolveParams
+from kyara_artifacts import BadPicture, File, FileSet, Image, ImageSet, put_picture, read_picture
+from kyara_crawler.folder import BadFolder, files_in
+from kyara_crawler.settings import CrawlerSettings
+from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
+
+MAX_PIXELS = 64_000_000
+
+Context = StageContext[CrawlerSettings]
+
+
+async def resolve(ctx: Context, params: ResolveParams, inputs: Inputs) -> Outputs:
+    """Pin what a folder holds now: every file's bytes go into the store, and `pinned` (file-set) names them."""
+    assert not inputs
+    try:
+        found = files_in(Path(params.folder))
+    except BadFolder as error:
+        raise StageError.invalid(str(error)) from error
+    pinned: list[File] = []
+    for each in ctx.track(found, "reading", "files"):
+        if each.size > ctx.settings.max_file_bytes:
+            ctx.reject(each.name, f"{each.size} bytes are more than {ctx.settings.max_file_bytes}")
+            continue
+        digest = ctx.store.put(each.path)
+        pinned.append(File(name=each.name, sha256=digest.sha256, size=digest.size_bytes))
+    return {"pinned": FileSet(files=tuple(pinned)).save(ctx.store)}
+
+
+async def collect(ctx: Context, params: CollectParams, inputs: Inputs) -> Outputs:
+    """Decode every pinned file whole; what is no picture, or there twice, is set aside."""
+    files = FileSet.load(ctx.store, inputs["pinned"]).files
+    images: list[Image] = []
+    first: dict[str, str] = {}
+    contents = ctx.store.get_all([file.digest for file in files])
+    for file, data in zip(ctx.track(files, "decoding", "files"), contents, strict=True):
+        try:
+            picture = read_picture(data, params.max_pixels or MAX_PIXELS)
+        except BadPicture as error:
+            ctx.reject(file.name, str(error))
+            continue
+        digest, width, height = put_picture(ctx.store, picture)
+        if digest.sha256 in first:
+            ctx.reject(file.name, f"the same picture as {first[digest.sha256]}")
+            continue
+        first[digest.sha256] = file.name
+        images.append(
+            Image(name=file.name, sha256=digest.sha256, size=digest.size_bytes, width=width, height=height, source=file.name)
+        )
+    if not images:
+        raise StageError.precondition(f"none of the {len(files)} files can be decoded as a picture; PNG, JPEG and WebP can")
+    return {"images": ImageSet(images=tuple(images)).save(ctx.store)}
+
+
+OPERATIONS = (
+    Operation(name="crawler.resolve", version=1, params=ResolveParams, run=resolve, cached=False),
+    Operation(name="crawler.collect", version=1, params=CollectParams, run=collect),
+)

@@ -1,0 +1,196 @@
+"""Frames with boxes to clean crops: each step of the recipe is a function here, and `clean` is their chain.
+
+Source: "Video to dataset" of the v1.4 process. The steps that need no pixels come first; only frames that still have a
+candidate are decoded.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import PIL.Image
+
+from kyara_artifacts import BadPicture, Box, Image
+from kyara_curator.geometry import Corners, boxes_inside, padded, shortest_side
+from kyara_curator.looks import Print, first_seen, is_monochrome, print_of
+from kyara_curator.names import UniqueNames, safe_stem
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A person in a frame, not yet cut out."""
+
+    name: str
+    frame: Image
+    corners: Corners
+    boxes: tuple[Box, ...]
+    """What else the frame's boxes say about this part of it, in px of the crop."""
+
+    def cut(self, picture: PIL.Image.Image) -> PIL.Image.Image:
+        """The crop, out of the decoded frame."""
+        return picture.crop(self.corners)
+
+    def described(self, sha256: str, size: int) -> Image:
+        """The crop as an entry of an image set."""
+        return Image(
+            name=self.name,
+            sha256=sha256,
+            size=size,
+            width=self.corners[2] - self.corners[0],
+            height=self.corners[3] - self.corners[1],
+            source=self.frame.source,
+            time_s=self.frame.time_s,
+            shot=self.frame.shot,
+            sharpness=self.frame.sharpness,
+            boxes=self.boxes,
+            crop="person",
+            parent=self.frame.name,
+            parent_box=tuple(float(value) for value in self.corners),  # type: ignore[arg-type]
+        )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as clean."""
+
+    min_side: int
+    near_duplicate: float
+    drop_monochrome: bool
+    exactly_one_face: bool
+
+
+class Bench(Protocol):
+    """What cleaning needs from outside: pictures, and a place for what it sets aside."""
+
+    def read(self, frame: Image) -> PIL.Image.Image:
+        """The decoded frame. Raises BadPicture."""
+        ...
+
+    def reject(self, item: str, reason: str) -> None:
+        """Set something aside."""
+        ...
+
+    def track(self, frames: list[Image], phase: str) -> Iterable[Image]:
+        """The frames again, saying how far the work is."""
+        ...
+
+
+@dataclass
+class Counts:
+    """How many were left after each step, in order."""
+
+    steps: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{step} {count}" for step, count in self.steps.items())
+
+
+def clean(frames: Iterable[Image], rules: Rules, bench: Bench, counts: Counts) -> list[Candidate]:
+    """The persons in `frames` that make good crops; what is left after each step goes to `counts`."""
+
+    def left(step: str, candidates: list[Candidate]) -> list[Candidate]:
+        counts.steps[step] = len(candidates)
+        return candidates
+
+    frames = list(frames)
+    counts.steps["frames"] = len(frames)
+    found = left("persons", list(_persons(frames, bench)))
+    if rules.exactly_one_face:
+        found = left("with exactly one face and head", _kept(found, _one_figure, bench))
+    found = left("large enough", _kept(found, lambda each: _large_enough(each, rules.min_side), bench))
+    seen = _seen(found, bench)
+    if rules.drop_monochrome:
+        seen = _in_colour(seen, bench)
+        left("in colour", [each.candidate for each in seen])
+    return left("without near-duplicates", _without_repeats(seen, rules.near_duplicate, bench))
+
+
+def by_frame(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+    """Candidates by the digest of their frame, in order of appearance."""
+    found: dict[str, list[Candidate]] = {}
+    for each in candidates:
+        found.setdefault(each.frame.sha256, []).append(each)
+    return found
+
+
+def _persons(frames: list[Image], bench: Bench) -> Iterator[Candidate]:
+    names = UniqueNames()
+    for frame in frames:
+        persons = [box for box in frame.boxes if box.kind == "person"]
+        if not persons:
+            bench.reject(frame.name, "no person in it")
+        others = [box for box in frame.boxes if box.kind != "person"]
+        for number, box in enumerate(persons):
+            corners = padded(box, frame.width, frame.height)
+            name = names.take(f"{safe_stem(frame.name)}_p{number}")
+            if shortest_side(corners) < 1:
+                bench.reject(name, "the person's box lies outside the picture")
+                continue
+            yield Candidate(name, frame, corners, boxes_inside(others, corners))
+
+
+def _kept(candidates: list[Candidate], flaw: Callable[[Candidate], str | None], bench: Bench) -> list[Candidate]:
+    kept = []
+    for each in candidates:
+        if why := flaw(each):
+            bench.reject(each.name, why)
+        else:
+            kept.append(each)
+    return kept
+
+
+def _one_figure(candidate: Candidate) -> str | None:
+    for kind, words in (("face", "faces"), ("head", "heads")):
+        count = sum(box.kind == kind for box in candidate.boxes)
+        if count != 1:
+            return f"{count or 'no'} {words if count else kind} in it, exactly one is wanted"
+    return None
+
+
+def _large_enough(candidate: Candidate, min_side: int) -> str | None:
+    side = shortest_side(candidate.corners)
+    return f"shortest side is {side} px, at least {min_side} are wanted" if side < min_side else None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    candidate: Candidate
+    print_: Print
+    monochrome: bool
+
+
+def _seen(candidates: list[Candidate], bench: Bench) -> list[_Seen]:
+    """How each candidate looks; those in frames that cannot be decoded are set aside."""
+    groups = by_frame(candidates)
+    seen = []
+    for frame in bench.track([group[0].frame for group in groups.values()], "looking at persons"):
+        try:
+            picture = bench.read(frame)
+        except BadPicture as error:
+            bench.reject(frame.name, str(error))
+            continue
+        for each in groups[frame.sha256]:
+            crop = each.cut(picture)
+            seen.append(_Seen(each, print_of(crop), is_monochrome(crop)))
+    return seen
+
+
+def _in_colour(seen: list[_Seen], bench: Bench) -> list[_Seen]:
+    for each in seen:
+        if each.monochrome:
+            bench.reject(each.candidate.name, "black and white")
+    return [each for each in seen if not each.monochrome]
+
+
+def _without_repeats(seen: list[_Seen], limit: float, bench: Bench) -> list[Candidate]:
+    """One of each group of near-duplicates: the one from the sharpest frame, the first of equals."""
+    order = sorted(seen, key=lambda each: -(each.candidate.frame.sharpness or 0.0))
+    originals = first_seen([each.print_ for each in order], limit)
+    kept = set()
+    for place, original in enumerate(originals):
+        name = order[place].candidate.name
+        if place == original:
+            kept.add(name)
+        else:
+            bench.reject(name, f"nearly the same as {order[original].candidate.name}")
+    return [each.candidate for each in seen if each.candidate.name in kept]

@@ -1,0 +1,118 @@
+"""A character's pictures to a captioned dataset: 3-stage crops, near-duplicates out, tags, captions."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+
+from kyara.curator.v1.curator_pb2 import PackageParams
+from kyara_artifacts import BadPicture, Box, Image, ImageSet, put_picture, read_picture
+from kyara_curator.geometry import shortest_side
+from kyara_curator.looks import Print, first_seen, print_of
+from kyara_curator.names import UniqueNames
+from kyara_curator.settings import CuratorSettings
+from kyara_curator.tags import CoreShares, caption, core_tags, scale_of
+from kyara_curator.three_stage import cuts_of, described
+from kyara_inference import Inference, KindThreshold, catalogue, detect, tag
+from kyara_stage import StageContext
+
+Context = StageContext[CuratorSettings]
+
+CROP_KINDS = ("halfbody", "head")
+_TAGGED_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class _Crop:
+    image: Image
+    print_: Print
+
+
+def make_dataset(ctx: Context, params: PackageParams, pictures: Sequence[Image], inference: Inference) -> ImageSet:
+    """The dataset of `pictures`; its `meta` holds trigger, core tags, counts and scale."""
+    chosen = _capped(ctx, pictures, params)
+    crops = _without_repeats(ctx, _cropped(ctx, params, chosen, inference), params.near_duplicate)
+    tagged = _tagged(ctx, params, crops, inference)
+    return _captioned(tagged, params, len(pictures))
+
+
+def _capped(ctx: Context, pictures: Sequence[Image], params: PackageParams) -> list[Image]:
+    """At most `max_images` of the pictures, drawn by the seed, in their order; 0 takes all."""
+    if not params.max_images or len(pictures) <= params.max_images:
+        return list(pictures)
+    drawn = np.random.default_rng(params.seed).permutation(len(pictures))[: params.max_images]
+    taken = set(drawn.tolist())
+    for place, image in enumerate(pictures):
+        if place not in taken:
+            ctx.reject(image.name, f"not drawn: at most {params.max_images} pictures are wanted")
+    return [pictures[place] for place in sorted(taken)]
+
+
+def _cropped(ctx: Context, params: PackageParams, pictures: Sequence[Image], inference: Inference) -> list[_Crop]:
+    names = UniqueNames()
+    crops = []
+    for image in ctx.track(pictures, "cutting 3-stage crops", "pictures"):
+        try:
+            picture = read_picture(ctx.store.get(image.digest))
+        except BadPicture as error:
+            ctx.reject(image.name, str(error))
+            continue
+        boxes = image.boxes or tuple(_boxes_in(inference, params.detector_model, picture))
+        cuts = list(cuts_of(image, boxes, params.crop_kinds))
+        if not cuts:
+            ctx.reject(image.name, "no figure in it")
+        for kind, cut in cuts:
+            side = shortest_side(cut)
+            if side < params.min_crop_side:
+                ctx.reject(f"{image.name} {kind}", f"shortest side is {side} px, at least {params.min_crop_side} are wanted")
+                continue
+            pixels = picture.crop(cut)
+            digest, _, _ = put_picture(ctx.store, pixels)
+            entry = described(image, kind, cut, boxes, digest.sha256, digest.size_bytes)
+            name = names.take(entry.name.removesuffix(".png"))
+            crops.append(_Crop(entry.model_copy(update={"name": name}), print_of(pixels)))
+    return crops
+
+
+def _boxes_in(inference: Inference, model: str, picture: PIL.Image.Image) -> list[Box]:
+    """Boxes for a picture that came without, from the model's own classes and thresholds."""
+    entry = catalogue().detector(model)
+    kinds = [KindThreshold(kind, entry.confidence, entry.iou) for kind in entry.classes if kind in ("person", *CROP_KINDS)]
+    return detect(inference, model, [picture], kinds)[0]
+
+
+def _without_repeats(ctx: Context, crops: list[_Crop], limit: float) -> list[Image]:
+    """One of each group of near-duplicates. Persons go first, so that a half body never displaces its person."""
+    order = sorted(crops, key=lambda crop: crop.image.crop != "person")
+    kept = set()
+    for place, original in enumerate(first_seen([crop.print_ for crop in order], limit)):
+        if place == original:
+            kept.add(order[place].image.name)
+        else:
+            ctx.reject(order[place].image.name, f"nearly the same as {order[original].image.name}")
+    return [crop.image for crop in crops if crop.image.name in kept]
+
+
+def _tagged(ctx: Context, params: PackageParams, crops: list[Image], inference: Inference) -> list[Image]:
+    tagged = []
+    for start in range(0, len(crops), _TAGGED_AT_ONCE):
+        some = crops[start : start + _TAGGED_AT_ONCE]
+        pictures = [read_picture(data) for data in ctx.store.get_all([image.digest for image in some])]
+        found = tag(inference, params.tagger_model, pictures, params.tag_threshold)
+        for image, tags in zip(some, found, strict=True):
+            tagged.append(image.model_copy(update={"tags": {name: round(score, 4) for name, score in tags.items()}}))
+        ctx.progress("tagging", len(tagged), len(crops), "crops")
+    return tagged
+
+
+def _captioned(tagged: list[Image], params: PackageParams, given: int) -> ImageSet:
+    core = core_tags([image.tags for image in tagged], CoreShares(params.core_tag_share, params.core_trait_share))
+    pruned = core if params.prune_core_tags else []
+    images = [image.model_copy(update={"caption": caption(params.trigger, image.tags, pruned)}) for image in tagged]
+    kinds = Counter(image.crop for image in images)
+    pictures = len({image.parent for image in images})
+    counts = {"given": given, "pictures": pictures, "images": len(images), **{kind: kinds[kind] for kind in sorted(kinds)}}
+    meta = {"trigger": params.trigger, "core_tags": core, "counts": counts, "scale": scale_of(len(images))}
+    return ImageSet(images=tuple(images), meta=meta)

@@ -1,0 +1,10 @@
+"""The stages `curator.clean` and `curator.package`."""
+
+from kyara.curator.v1.curator_pb2 import CleanParams, PackageParams
+from kyara_curator import clean_stage, package_stage
+from kyara_stage import Operation
+
+OPERATIONS = (
+    Operation(name="curator.clean", version=1, params=CleanParams, run=clean_stage.run),
+    Operation(name="curator.package", version=1, params=PackageParams, run=package_stage.run),
+)

@@ -1,0 +1,46 @@
+"""The stage `detector`: input `images`, output `images`, the same set with boxes."""
+
+from kyara.detector.v1.detector_pb2 import DetectParams, Threshold
+from kyara_artifacts import ImageSet
+from kyara_detector.settings import DetectorSettings
+from kyara_inference import Inference, KindThreshold, UnknownModel, catalogue, detect
+from kyara_inference.staging import pictures_of, stage_errors
+from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
+
+
+async def run(ctx: StageContext[DetectorSettings], params: DetectParams, inputs: Inputs) -> Outputs:
+    """Find every kind asked for in every image; an image without a figure stays, without boxes."""
+    images = ImageSet.load(ctx.store, inputs["images"])
+    found = []
+    with stage_errors(), Inference(ctx.settings.inference) as inference:
+        wanted = _by_model(params)
+        for chunk in pictures_of(ctx, images.images, "looking for figures"):
+            pictures = [picture for _, picture in chunk]
+            answers = [detect(inference, model, pictures, kinds) for model, kinds in wanted.items()]
+            for (image, _), *boxes in zip(chunk, *answers, strict=True):
+                found.append(image.model_copy(update={"boxes": tuple(box for some in boxes for box in some)}))
+    return {"images": ImageSet(images=tuple(found), meta=images.meta).save(ctx.store)}
+
+
+def _by_model(params: DetectParams) -> dict[str, list[KindThreshold]]:
+    """What to ask of each model. Raises StageError for thresholds that make no sense, UnknownModel."""
+    if not params.kinds:
+        raise StageError.invalid("detector: no kind of box is asked for; give `kinds`, for example person and face")
+    wanted: dict[str, list[KindThreshold]] = {}
+    for asked in params.kinds:
+        wanted.setdefault(asked.model, []).append(_threshold(asked))
+    return wanted
+
+
+def _threshold(asked: Threshold) -> KindThreshold:
+    """One kind; a threshold of 0 is the model's own default."""
+    entry = catalogue().detector(asked.model)
+    if asked.kind not in entry.classes:
+        raise UnknownModel(f"detector {asked.model} knows {', '.join(entry.classes)}, not {asked.kind!r}")
+    for name, value in (("confidence", asked.confidence), ("iou", asked.iou)):
+        if not 0 <= value <= 1:
+            raise StageError.invalid(f"detector: {name} of {asked.kind} is {value:g}; it must be between 0 and 1")
+    return KindThreshold(asked.kind, asked.confidence or entry.confidence, asked.iou or entry.iou)
+
+
+OPERATIONS = (Operation(name="detector", version=1, params=DetectParams, run=run),)

@@ -1,0 +1,1 @@
+"""The stage `embedder`: a vector for each crop that says who it shows."""

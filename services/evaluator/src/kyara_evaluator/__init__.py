@@ -1,0 +1,1 @@
+"""LoRA saves to previews, scores, and the best step."""

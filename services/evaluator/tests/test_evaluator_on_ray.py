@@ -1,0 +1,116 @@
+"""The stage with a real Ray Serve and a real inference server."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
+from kyara.stage.v1.stage_pb2 import ArtifactRef, RunResponse
+from kyara_artifacts import FileSet, ImageSet, Store, get_json, read_picture
+from kyara_evaluator.settings import EvaluatorSettings
+from kyara_evaluator.stage import OPERATIONS
+from kyara_rayjobs.report import read_record
+from kyara_stage import StageContext, StageError
+from tests.servers.processes import Server
+from tests.servers.ray import Head
+
+ENDS_S = 280.0
+pytestmark = pytest.mark.timeout(900)  # only a machine that is busy with other things needs as long
+PARAMS = EvaluateParams(
+    preview_model="meinamix_v11",
+    ccip_model="ccip-caformer-24-randaug-pruned",
+    trigger="kyara",
+    core_tags=["blue_hair"],
+    prompts=[Prompt(name="plain", text="{trigger}, {core_tags}, solo")],
+    max_pattern_prompts=2,
+    width=64,
+    height=64,
+    sampler_steps=4,
+    guidance=5,
+    clip_skip=2,
+    lora_weight=0.85,
+    trigger_weight=1.15,
+    seed=1,
+    min_steps_per_image=1.5,
+)
+
+
+class Stage:
+    """The evaluator's one operation, called as the stage's child does it."""
+
+    def __init__(self, folder: Path, store: Store, models: Path, inference: Server, head: Head) -> None:
+        self.settings = EvaluatorSettings(
+            store=f"file://{folder}/store", ray=head.address, inference=inference.address, models=models, threads=1
+        )
+        self.store, self.folder = store, folder
+        self.events: list[RunResponse] = []
+
+    async def run(self, action: str, params: EvaluateParams, inputs: dict[str, ArtifactRef]) -> dict[str, ArtifactRef]:
+        ctx = StageContext(action, self.store, self.settings, self.folder, self.events.append)
+        async with asyncio.timeout(ENDS_S):
+            return await OPERATIONS[0].run(ctx, params, inputs)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, store: Store, models: Path, inference: Server, head: Head) -> Stage:
+    return Stage(tmp_path, store, models, inference, head)
+
+
+@pytest.fixture
+def inputs(store: Store, dataset: ImageSet, saves: FileSet) -> dict[str, ArtifactRef]:
+    return {"dataset": dataset.save(store), "saves": saves.save(store)}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(ENDS_S):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_replica_changes_nothing(
+    stage: Stage, head: Head, inputs: dict[str, ArtifactRef], saves: FileSet
+) -> None:
+    outputs = await stage.run("a" * 64, PARAMS, inputs)
+    assert set(outputs) == {"previews", "scores", "sheet", "curve", "best"}
+    previews = ImageSet.load(stage.store, outputs["previews"])
+    names = [prompt["name"] for prompt in get_json(stage.store, outputs["scores"])["prompts"]]
+    assert names == ["pattern_0", "pattern_1", "plain"]
+    assert [(image.step, image.prompt) for image in previews] == [(step, name) for step in (0, 10, 20) for name in names]
+    assert len({image.sha256 for image in previews}) == 9
+
+    scores = get_json(stage.store, outputs["scores"])
+    assert [step["step"] for step in scores["steps"]] == [10, 20]
+    assert set(scores["steps"][0]) == {"step", "recscore", "mean_difference", "per_prompt", "corrupt"}
+    assert scores["images"] == 12
+    assert scores["best_step"] == 20, "the other one is under 1.5 steps a picture"
+    assert outputs["best"].digest == saves.files[1].digest
+    assert read_picture(stage.store.get(outputs["curve"].digest)).width > 400
+    assert read_picture(stage.store.get(outputs["sheet"].digest)).width > 300
+
+    again = asyncio.create_task(stage.run("b" * 64, PARAMS, inputs))
+    await until(lambda: bool(read_record(stage.store, f"evaluator/{'b' * 64}", "checkpoint")))
+    os.kill(_replica_pid(head), signal.SIGKILL)
+    assert await again == outputs
+
+    began = time.monotonic()
+    assert await stage.run("c" * 64, PARAMS, inputs) == outputs
+    print(f"an evaluation with the preview model in memory: {time.monotonic() - began:.1f} s")
+
+
+async def test_an_unknown_model_is_the_users_error(stage: Stage, inputs: dict[str, ArtifactRef]) -> None:
+    params = EvaluateParams()
+    params.CopyFrom(PARAMS)
+    params.ccip_model = "none"
+    with pytest.raises(StageError, match="no model 'none'"):
+        await stage.run("d" * 64, params, inputs)
+
+
+def _replica_pid(head: Head) -> int:
+    processes = psutil.Process(head.pid).children(recursive=True)
+    return next(p.pid for p in processes if "ServeReplica:previews" in " ".join(p.cmdline()))

@@ -1,0 +1,1 @@
+"""Magnet link, torrent or files to videos in the store."""

@@ -1,0 +1,60 @@
+"""A BitTorrent session as Kyara wants it: honest, quiet, and only with the addresses that are allowed."""
+
+import libtorrent as lt
+
+USER_AGENT = "Kyara/0.1"
+_BLOCKED = 1
+# Addresses that are not public: "this" network, private, shared, loopback, link-local, tests, multicast, reserved; and
+# for IPv6 unspecified, loopback, mapped IPv4, local and link-local, multicast.
+_NOT_PUBLIC = [
+    ("0.0.0.0", "0.255.255.255"),
+    ("10.0.0.0", "10.255.255.255"),
+    ("100.64.0.0", "100.127.255.255"),
+    ("127.0.0.0", "127.255.255.255"),
+    ("169.254.0.0", "169.254.255.255"),
+    ("172.16.0.0", "172.31.255.255"),
+    ("192.0.0.0", "192.0.0.255"),
+    ("192.168.0.0", "192.168.255.255"),
+    ("198.18.0.0", "198.19.255.255"),
+    ("224.0.0.0", "255.255.255.255"),
+    ("::", "::1"),
+    ("::ffff:0.0.0.0", "::ffff:255.255.255.255"),
+    ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+]
+
+
+def open_session(listen: str, *, dht: bool, allow_private: bool) -> lt.session:
+    """A session that listens on `listen` (host:port). Without `allow_private` it speaks to public addresses only."""
+    category = lt.alert_category
+    settings: lt.settings_pack = {
+        "listen_interfaces": listen,
+        "user_agent": USER_AGENT,
+        "peer_fingerprint": "-KY0100-",
+        # A port that is taken is an error, not a reason to take the next.
+        "max_retry_port_bind": 0,
+        "listen_system_port_fallback": False,
+        # With uTP on, a peer that was restarted on the same port is not found again.
+        "enable_outgoing_utp": False,
+        "enable_incoming_utp": False,
+        "enable_dht": dht,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        # A lone seeder that comes a little later is found within seconds and not after minutes.
+        "min_reconnect_time": 3,
+        "max_failcount": 100,
+        "alert_mask": category.error | category.status | category.storage | category.tracker,
+    }
+    session = lt.session(settings)
+    if not allow_private:
+        session.set_ip_filter(_public_only())
+    return session
+
+
+def _public_only() -> lt.ip_filter:
+    addresses = lt.ip_filter()
+    for first, last in _NOT_PUBLIC:
+        addresses.add_rule(first, last, _BLOCKED)
+    return addresses

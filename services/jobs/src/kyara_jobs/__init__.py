@@ -1,0 +1,1 @@
+"""Jobs: the JobService API, the pipelines as durable workflows, recipes as data."""

@@ -1,0 +1,89 @@
+"""From what a user asks for to an order that can be carried out, or a sentence that says what to change."""
+
+import hashlib
+
+import grpc
+from google.protobuf.json_format import MessageToDict, ParseDict
+from pydantic import ValidationError
+
+from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState
+from kyara_jobs.names import flaw
+from kyara_jobs.order import Order
+from kyara_jobs.recipe import Recipe, UnknownRecipe, recipe_named
+
+LONGEST_REQUEST_ID = 200
+
+
+class Refused(Exception):
+    """A call cannot be answered; carries the gRPC code and the sentence for the user."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def invalid(message: str) -> Refused:
+    """The request itself is wrong."""
+    return Refused(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def job_id_of(request_id: str) -> str:
+    """The id of the job that `request_id` asks for: the same id gives the same job. Raises Refused."""
+    if not 0 < len(request_id) <= LONGEST_REQUEST_ID:
+        raise invalid(f"request_id: give an id of your own, such as a UUID, of 1 to {LONGEST_REQUEST_ID} characters")
+    return hashlib.sha256(request_id.encode()).hexdigest()[:16]
+
+
+def checked(spec: JobSpec) -> JobSpec:
+    """`spec` with its defaults filled in. Raises Refused when it cannot be carried out."""
+    full = JobSpec()
+    full.CopyFrom(spec)
+    match full.WhichOneof("pipeline"):
+        case "video":
+            if not full.video.sources or not all(source.strip() for source in full.video.sources):
+                raise invalid("video.sources: name at least one magnet link, torrent, video file or folder, and no empty one")
+            if full.video.max_characters < 0:
+                raise invalid("video.max_characters: 0 means all; less makes no sense")
+        case "character":
+            if why := flaw(full.character.name):
+                raise invalid(f"character.name: {why}")
+            if not full.character.folder.strip():
+                raise invalid("character.folder: name the folder that holds the character's pictures")
+            full.name = full.name or full.character.name
+        case _:
+            raise invalid("pipeline: say what the job works on, `video` or `character`")
+    if why := flaw(full.name):
+        raise invalid(f"name: {why}")
+    if full.seed < 0:
+        raise invalid("seed: must be 0 or more")
+    where = full.publish.WhichOneof("where")
+    if where and not getattr(full.publish, where).strip():
+        raise invalid(f"publish.{where}: is empty; leave `publish` out to publish nothing")
+    return full
+
+
+def recipe_of(spec: JobSpec) -> Recipe:
+    """The recipe that `spec` names. Raises Refused, listing those there are."""
+    try:
+        return recipe_named(spec.recipe)
+    except UnknownRecipe as error:
+        raise invalid(f"recipe: {error}") from error
+
+
+def new_job(job_id: str, spec: JobSpec, recipe: Recipe, now_ms: int) -> Job:
+    """A job as it is before any work."""
+    job = Job(id=job_id, spec=spec, state=JobState.JOB_STATE_QUEUED)
+    job.created.FromMilliseconds(now_ms)
+    ParseDict(recipe.model_dump(mode="json"), job.recipe)
+    return job
+
+
+def order_of(job: Job) -> Order:
+    """What a job's workflows go by, from the job as recorded. Raises Refused when its recipe is from another age."""
+    try:
+        recipe = Recipe.model_validate(MessageToDict(job.recipe))
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        message = f"the recipe of job {job.id} does not fit this version of Kyara (at {key}); create the job anew"
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, message) from error
+    return Order(id=job.id, spec=job.spec, recipe=recipe, created_ms=job.created.ToMilliseconds(), names=dict(job.names))

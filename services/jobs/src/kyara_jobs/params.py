@@ -1,0 +1,100 @@
+"""From a recipe to the params of each stage: pure functions, so that a replayed workflow asks for the same work."""
+
+import re
+from collections.abc import Sequence
+
+from kyara.clusterer.v1.clusterer_pb2 import ClusterParams
+from kyara.crawler.v1 import crawler_pb2
+from kyara.curator.v1.curator_pb2 import CleanParams, PackageParams
+from kyara.detector.v1.detector_pb2 import DetectParams
+from kyara.embedder.v1.embedder_pb2 import EmbedParams
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
+from kyara.fetcher.v1 import fetcher_pb2
+from kyara.jobs.v1.jobs_pb2 import JobSpec
+from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
+from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams
+from kyara.trainer.v1.trainer_pb2 import TrainParams
+from kyara_jobs.recipe import Recipe
+
+
+def slug(name: str) -> str:
+    """A name as prompts, files and repositories carry it: letters and digits of any script, `_` between words."""
+    return "_".join(re.findall(r"\w+", name.lower()))
+
+
+def resolve_source(source: str) -> fetcher_pb2.ResolveParams:
+    """fetcher.resolve"""
+    return fetcher_pb2.ResolveParams(source=source)
+
+
+def fetch(recipe: Recipe) -> fetcher_pb2.FetchParams:
+    """fetcher.fetch"""
+    return fetcher_pb2.FetchParams(**recipe.fetching.model_dump())
+
+
+def resolve_folder(folder: str) -> crawler_pb2.ResolveParams:
+    """crawler.resolve"""
+    return crawler_pb2.ResolveParams(folder=folder)
+
+
+def collect(recipe: Recipe) -> crawler_pb2.CollectParams:
+    """crawler.collect"""
+    return crawler_pb2.CollectParams(**recipe.collecting.model_dump())
+
+
+def keyframes(recipe: Recipe) -> KeyframeParams:
+    """keyframer"""
+    return KeyframeParams(**recipe.keyframes.model_dump())
+
+
+def detect(recipe: Recipe) -> DetectParams:
+    """detector"""
+    return DetectParams(**recipe.detection.model_dump())
+
+
+def clean(recipe: Recipe) -> CleanParams:
+    """curator.clean"""
+    return CleanParams(**recipe.cleaning.model_dump())
+
+
+def embed(recipe: Recipe) -> EmbedParams:
+    """embedder"""
+    return EmbedParams(**recipe.embedding.model_dump())
+
+
+def cluster(recipe: Recipe) -> ClusterParams:
+    """clusterer"""
+    return ClusterParams(**recipe.clustering.model_dump())
+
+
+def package(recipe: Recipe, seed: int, name: str) -> PackageParams:
+    """curator.package"""
+    return PackageParams(trigger=slug(name), seed=seed, **recipe.packaging.model_dump())
+
+
+def train(recipe: Recipe, seed: int, name: str, images: int) -> TrainParams:
+    """trainer, for a dataset of `images` pictures."""
+    chosen = recipe.training.model_dump(exclude={"steps"})
+    steps = recipe.training.steps.count(images)
+    return TrainParams(trigger=slug(name), output_name=slug(name), steps=steps, seed=seed, **chosen)
+
+
+def evaluate(recipe: Recipe, seed: int, name: str, core_tags: Sequence[str]) -> EvaluateParams:
+    """evaluator, for a character with these core tags."""
+    return EvaluateParams(trigger=slug(name), core_tags=core_tags, seed=seed, **recipe.evaluation.model_dump())
+
+
+def publish_dataset(spec: JobSpec) -> PublishDatasetParams:
+    """publisher.dataset"""
+    return PublishDatasetParams(target=spec.publish, name=slug(spec.name))
+
+
+def publish_lora(spec: JobSpec, recipe: Recipe, name: str) -> PublishLoraParams:
+    """publisher.lora"""
+    return PublishLoraParams(
+        target=spec.publish,
+        name=slug(name),
+        trigger=slug(name),
+        recipe=recipe.name,
+        base_model=recipe.training.base_model,
+    )

@@ -1,0 +1,29 @@
+"""A folder of one character's pictures to a LoRA."""
+
+from temporalio import workflow
+
+from kyara.jobs.v1.jobs_pb2 import CharacterJob
+from kyara_jobs.order import Order
+from kyara_jobs.pipeline import Pipeline
+
+
+@workflow.defn
+class PicturesToLora(Pipeline):
+    """A folder of one character's pictures to a published, scored LoRA."""
+
+    @workflow.init
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+
+    @workflow.run
+    async def run(self, order: Order) -> None:
+        """The whole job."""
+        await self.see_through(self.lora_of(order.spec.character))
+
+    async def lora_of(self, character: CharacterJob) -> None:
+        """Collect, find the figures, keep clean crops, train."""
+        pictures = await self.process.pictures_in(character.folder)
+        figures = await self.process.boxes_in(pictures)
+        crops = await self.process.persons_in([figures])
+        await self.add_character(0, character.name, crops)
+        await self.train([(self.job.characters[0], crops)])

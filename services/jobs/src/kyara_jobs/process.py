@@ -1,0 +1,156 @@
+"""The stages as a workflow calls them: each method is one stage, with the recipe's params and its named inputs."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from kyara.jobs.v1.jobs_pb2 import JobState, StageStatus
+from kyara.stage.v1.stage_pb2 import Action, ArtifactRef, Caller
+from kyara_jobs import params
+from kyara_jobs.activities import Activities
+from kyara_jobs.failures import failure, failure_of
+from kyara_jobs.order import Order, Verdict
+
+HEARTBEAT = timedelta(seconds=30)
+"""A worker that was not heard of for this long is dead, and another takes its stage over."""
+LONGEST = timedelta(days=14)
+# Attempts start about 1, 2, 4, 8, 15, 15, 15 s after the one before, and each waits for its server for a while,
+# so a server that a supervisor brings back within a minute or two is waited for.
+STAGE_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=15), maximum_attempts=8
+)
+SHORT = timedelta(seconds=60)
+SHORT_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=8)
+
+T = TypeVar("T")
+Report = Callable[[StageStatus], None]
+
+
+class Outputs(dict[str, ArtifactRef]):
+    """What a stage gave, by name."""
+
+    def __init__(self, status: StageStatus) -> None:
+        super().__init__(status.outputs)
+        self._stage = status.stage
+
+    def __missing__(self, name: str) -> ArtifactRef:
+        raise failure("INTERNAL", f"{self._stage} gave no output {name!r}; it gave {', '.join(sorted(self)) or 'nothing'}")
+
+    def numbered(self, prefix: str) -> dict[str, ArtifactRef]:
+        """The outputs `{prefix}_000`, `{prefix}_001`, ..., in order."""
+        return {name: self[name] for name in sorted(self) if name.startswith(f"{prefix}_")}
+
+
+class Process:
+    """The stages of one job, or of the part of it that `subject` names. Each tells `report` how it stands.
+
+    A stage that fails raises ApplicationError with the code as its type and the message for the user.
+    """
+
+    def __init__(self, order: Order, report: Report, subject: str = "") -> None:
+        self._order = order
+        self._recipe = order.recipe
+        self._spec = order.spec
+        self._report = report
+        self._subject = subject
+
+    def of(self, subject: str) -> "Process":
+        """The same stages at work on `subject`."""
+        return Process(self._order, self._report, subject)
+
+    async def videos_in(self, source: str) -> list[ArtifactRef]:
+        """A magnet link, torrent, file or folder to its videos."""
+        pinned = await self._run("fetcher.resolve", params.resolve_source(source))
+        fetched = await self._run("fetcher.fetch", params.fetch(self._recipe), pinned=pinned["pinned"])
+        return list(fetched.numbered("video").values())
+
+    async def pictures_in(self, folder: str) -> ArtifactRef:
+        """A folder to an image set."""
+        pinned = await self._run("crawler.resolve", params.resolve_folder(folder))
+        collected = await self._run("crawler.collect", params.collect(self._recipe), pinned=pinned["pinned"])
+        return collected["images"]
+
+    async def key_frames_of(self, video: ArtifactRef) -> ArtifactRef:
+        """The frames of a video worth looking at."""
+        return (await self._run("keyframer", params.keyframes(self._recipe), video=video))["frames"]
+
+    async def boxes_in(self, images: ArtifactRef) -> ArtifactRef:
+        """The same pictures with person, half-body, head and face boxes."""
+        return (await self._run("detector", params.detect(self._recipe), images=images))["images"]
+
+    async def persons_in(self, figures: Sequence[ArtifactRef]) -> ArtifactRef:
+        """Clean crops of single persons, out of any number of image sets with boxes."""
+        frames = {f"frames_{number:03}": each for number, each in enumerate(figures)}
+        return (await self._run("curator.clean", params.clean(self._recipe), **frames))["crops"]
+
+    async def cast_of(self, crops: ArtifactRef) -> Outputs:
+        """Crops to characters: `character_000` is the one with the most."""
+        embedded = await self._run("embedder", params.embed(self._recipe), images=crops)
+        vectors = embedded["vectors"]
+        return await self._run("clusterer", params.cluster(self._recipe), crops=crops, vectors=vectors)
+
+    async def publish_cast(self, cast: Outputs) -> None:
+        """The characters of a job as one dataset, where the job says where to."""
+        if self._spec.publish.WhichOneof("where"):
+            shown = {name: cast[name] for name in ("clusters", "sheet")} | cast.numbered("character")
+            await self._run("publisher.dataset", params.publish_dataset(self._spec), **shown)
+
+    async def package(self, name: str, crops: ArtifactRef) -> Outputs:
+        """One character's crops to a captioned dataset and its packages."""
+        return await self._run("curator.package", params.package(self._recipe, self._spec.seed, name), crops=crops)
+
+    async def train(self, name: str, dataset: ArtifactRef, images: int) -> Outputs:
+        """A dataset of `images` pictures to LoRA saves."""
+        wanted = params.train(self._recipe, self._spec.seed, name, images)
+        return await self._run("trainer", wanted, dataset=dataset)
+
+    async def evaluate(self, name: str, dataset: ArtifactRef, core_tags: list[str], saves: ArtifactRef) -> Outputs:
+        """LoRA saves to previews, scores and the best of them."""
+        wanted = params.evaluate(self._recipe, self._spec.seed, name, core_tags)
+        return await self._run("evaluator", wanted, dataset=dataset, saves=saves)
+
+    async def verdict_in(self, judged: Outputs) -> Verdict:
+        """What the evaluator's scores say."""
+        return await look_up(Activities.read_verdict, judged["scores"])
+
+    async def publish_lora(self, name: str, packed: Outputs, trained: Outputs, judged: Outputs) -> None:
+        """A LoRA with all that shows what it is, where the job says where to."""
+        if self._spec.publish.WhichOneof("where"):
+            shown = {each: judged[each] for each in ("previews", "scores", "sheet", "curve")}
+            shown |= {each: packed[each] for each in ("packages", "dataset")} | {"saves": trained["saves"]}
+            await self._run("publisher.lora", params.publish_lora(self._spec, self._recipe, name), **shown)
+
+    async def _run(self, stage: str, wanted: Message, **inputs: ArtifactRef) -> Outputs:
+        action = Action(stage=stage, inputs=inputs, salt=self._spec.salt)
+        action.params.Pack(wanted)
+        status = StageStatus(stage=stage, subject=self._subject, state=JobState.JOB_STATE_RUNNING)
+        self._report(status)
+        try:
+            status = await workflow.execute_activity_method(
+                Activities.run_stage,
+                args=[action, Caller(job=self._order.id), self._subject],
+                start_to_close_timeout=LONGEST,
+                heartbeat_timeout=HEARTBEAT,
+                retry_policy=STAGE_RETRIES,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"{stage} {self._subject}".strip(),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            why = failure_of(error)
+            status = StageStatus(stage=stage, subject=self._subject, state=JobState.JOB_STATE_FAILED, error=why.message)
+            self._report(status)
+            raise why from error
+        self._report(status)
+        return Outputs(status)
+
+
+async def look_up(activity: Callable[[Activities, ArtifactRef], Awaitable[T]], artifact: ArtifactRef) -> T:
+    """What a short activity reads in the store about `artifact`."""
+    return await workflow.execute_activity_method(activity, artifact, start_to_close_timeout=SHORT, retry_policy=SHORT_RETRIES)

@@ -1,0 +1,249 @@
+"""Recipes: process versions as data, one YAML file each.
+
+A section's fields are named as in the stage's params message, so that a recipe reads like the calls it makes.
+`extends` takes another recipe as the base and changes only what is written. An unknown key is an error that
+names it. A job carries its whole recipe from its creation on: changing a file changes no running job.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
+
+from kyara_jobs.steps import Steps
+
+Share = NonNegativeFloat
+
+
+class Section(BaseModel):
+    """A part of a recipe. Every key is known and every value is checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fetching(Section):
+    """fetcher.fetch"""
+
+    patterns: tuple[str, ...] = ()
+    min_size_bytes: NonNegativeInt = 0
+    max_total_bytes: NonNegativeInt = 0
+    no_peers_timeout_s: NonNegativeFloat = 0
+
+
+class Collecting(Section):
+    """crawler.collect"""
+
+    max_pixels: NonNegativeInt = 0
+
+
+class Keyframes(Section):
+    """keyframer"""
+
+    min_gap_s: NonNegativeFloat
+    black_luma: NonNegativeFloat
+    blank_deviation: NonNegativeFloat
+    max_height: NonNegativeInt
+
+
+class Threshold(Section):
+    """One kind of box, and the model that finds it."""
+
+    kind: Literal["person", "halfbody", "head", "face"]
+    model: str
+    confidence: Share
+    iou: Share
+
+
+class Detection(Section):
+    """detector"""
+
+    kinds: tuple[Threshold, ...]
+
+
+class Cleaning(Section):
+    """curator.clean"""
+
+    min_side: PositiveInt
+    near_duplicate: Share
+    drop_monochrome: bool
+    exactly_one_face: bool
+
+
+class Embedding(Section):
+    """embedder"""
+
+    model: str
+
+
+class Clustering(Section):
+    """clusterer"""
+
+    model: str
+    min_cluster_size: PositiveInt
+    reattach_share: Share
+    merge_share: Share
+
+
+class Packaging(Section):
+    """curator.package"""
+
+    crop_kinds: tuple[Literal["halfbody", "head"], ...]
+    min_crop_side: PositiveInt
+    near_duplicate: Share
+    tagger_model: str
+    detector_model: str
+    tag_threshold: Share
+    core_tag_share: Share
+    core_trait_share: Share
+    prune_core_tags: bool
+    max_images: NonNegativeInt
+    min_images: NonNegativeInt
+    packages: tuple[str, ...]
+
+
+class Adapter(Section):
+    """A LoRA's size on one network; rank 0 leaves that network alone."""
+
+    rank: NonNegativeInt
+    alpha: NonNegativeFloat
+    learning_rate: NonNegativeFloat
+
+
+class Training(Section):
+    """trainer; `steps` is the rule that gives the number from the size of the dataset."""
+
+    base_model: str
+    unet: Adapter
+    text_encoder: Adapter
+    batch_size: PositiveInt
+    steps: Steps
+    saves: PositiveInt
+    resolution: PositiveInt
+    buckets: PositiveInt
+    bucket_step: PositiveInt
+    weight_decay: NonNegativeFloat
+    warmup_steps: NonNegativeInt
+    max_gradient_norm: PositiveFloat
+    clip_skip: PositiveInt
+    tag_dropout: Share
+    precision: Literal["fp32", "fp16", "bf16"]
+    gradient_checkpointing: bool
+    checkpoint_every: PositiveInt
+
+
+class Prompt(Section):
+    """A preview prompt; the evaluator fills in `{trigger}`, the character's word, and `{core_tags}`."""
+
+    name: str
+    text: str
+    negative: str = ""
+
+    @field_validator("text")
+    @classmethod
+    def _can_be_filled_in(cls, text: str) -> str:
+        try:
+            text.format(trigger="", core_tags="")
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"prompt text {text!r}: only {{trigger}} and {{core_tags}} are filled in ({error})") from error
+        return text
+
+
+class Evaluation(Section):
+    """evaluator"""
+
+    preview_model: str
+    ccip_model: str
+    prompts: tuple[Prompt, ...]
+    max_pattern_prompts: NonNegativeInt
+    width: PositiveInt
+    height: PositiveInt
+    sampler_steps: PositiveInt
+    guidance: NonNegativeFloat
+    clip_skip: PositiveInt
+    lora_weight: NonNegativeFloat
+    trigger_weight: NonNegativeFloat
+    min_steps_per_image: NonNegativeFloat
+    negative: str
+
+
+class Recipe(Section):
+    """One version of the process, whole."""
+
+    name: str
+    description: str
+    fetching: Fetching = Fetching()
+    collecting: Collecting = Collecting()
+    keyframes: Keyframes
+    detection: Detection
+    cleaning: Cleaning
+    embedding: Embedding
+    clustering: Clustering
+    packaging: Packaging
+    training: Training
+    evaluation: Evaluation
+
+
+class UnknownRecipe(LookupError):
+    """No recipe has this name; the message lists those there are."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no recipe {name!r}; known recipes: {', '.join(known)}")
+
+
+@cache
+def known_recipes() -> dict[str, Recipe]:
+    """All shipped recipes by name, sorted.
+
+    Raises pydantic.ValidationError, with the key's name, when a file holds an unknown key or a bad value.
+    """
+    folder = resources.files("kyara_jobs") / "recipes"
+    written = {
+        entry.name.removesuffix(".yaml"): yaml.safe_load(entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    }
+    return {name: Recipe.model_validate({"name": name, **whole(name, written)}) for name in sorted(written)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The shipped recipe `name`. Raises UnknownRecipe."""
+    recipes = known_recipes()
+    if name not in recipes:
+        raise UnknownRecipe(name, recipes)
+    return recipes[name]
+
+
+def whole(name: str, written: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The recipe `name` of the files `written`, with everything that it extends filled in.
+
+    Raises UnknownRecipe when it extends one that is not there.
+    """
+    if name not in written:
+        raise UnknownRecipe(name, sorted(written))
+    own = dict(written[name])
+    base = own.pop("extends", None)
+    return merged(whole(base, written), own) if base else own
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, section by section.
+
+    A mapping with `rule` chooses another formula, so it replaces the one below it as a whole, as a list does.
+    """
+    result = dict(base)
+    for key, value in changes.items():
+        below = base.get(key)
+        deeper = isinstance(value, dict) and isinstance(below, dict) and "rule" not in value
+        result[key] = merged(below, value) if deeper else value  # type: ignore[arg-type]
+    return result

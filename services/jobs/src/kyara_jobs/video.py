@@ -1,0 +1,113 @@
+"""A season of anime to one LoRA per character."""
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+
+from kyara.jobs.v1.jobs_pb2 import CharacterStatus, JobState, VideoJob
+from kyara.stage.v1.stage_pb2 import ArtifactRef
+from kyara_jobs.failures import each, failure, good_ones
+from kyara_jobs.names import check_names
+from kyara_jobs.order import Order
+from kyara_jobs.part import Part
+from kyara_jobs.pipeline import Pipeline
+from kyara_jobs.process import Outputs, Process
+
+
+@workflow.defn
+class FiguresOfEpisode(Part):
+    """One video to the figures in its key frames."""
+
+    @workflow.run
+    async def run(self, order: Order, subject: str, video: ArtifactRef) -> ArtifactRef:
+        """The episode's part of the job."""
+        return await self.see_through(self.figures_of(Process(order, self.stage_changed, subject), video))
+
+    async def figures_of(self, process: Process, video: ArtifactRef) -> ArtifactRef:
+        """Key frames, then boxes."""
+        frames = await process.key_frames_of(video)
+        return await process.boxes_in(frames)
+
+
+@workflow.defn
+class VideoToLoras(Pipeline):
+    """A season of anime to one published, scored LoRA per character."""
+
+    @workflow.init
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+
+    @workflow.run
+    async def run(self, order: Order) -> None:
+        """The whole job."""
+        await self.see_through(self.loras_of(order.spec.video))
+
+    async def loras_of(self, video: VideoJob) -> None:
+        """Fetch, find the figures, tell the characters apart, train each."""
+        videos = await self.videos_in(video.sources)
+        figures = await self.figures_in(videos)
+        crops = await self.process.persons_in(figures)
+        cast = await self.process.cast_of(crops)
+        await self.show(cast)
+        await self.process.publish_cast(cast)
+        await self.names_are_known(video)
+        await self.train(self.chosen(cast, video))
+
+    async def videos_in(self, sources: Sequence[str]) -> list[ArtifactRef]:
+        """All videos of all sources, in order. A bad source is set aside unless all are."""
+        subjects = [""] if len(sources) == 1 else [f"source-{number:03}" for number in range(len(sources))]
+        found = await each(self.process.of(subject).videos_in(source) for subject, source in zip(subjects, sources, strict=True))
+        videos = [video for videos in good_ones(found) for video in videos]
+        if not videos:
+            raise failure("FAILED_PRECONDITION", "the sources hold no video; name .mkv or .mp4 files, or folders with some")
+        return videos
+
+    async def figures_in(self, videos: Sequence[ArtifactRef]) -> list[ArtifactRef]:
+        """The figures of every episode. A bad episode is set aside unless all are."""
+        return good_ones(
+            await each(
+                workflow.execute_child_workflow(
+                    FiguresOfEpisode.run,
+                    args=[self.order, f"episode-{number:03}", video],
+                    id=f"{self.order.id}/episode-{number:03}",
+                    parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                )
+                for number, video in enumerate(videos)
+            )
+        )
+
+    async def show(self, cast: Outputs) -> None:
+        """Say which characters there are, under the names that they have unless somebody gives them others."""
+        for index, crops in enumerate(cast.numbered("character").values()):
+            name = self.job.names.get(index) or f"{self.order.spec.name}-{index}"
+            await self.add_character(index, name, crops)
+        if not self.job.characters:
+            raise failure("FAILED_PRECONDITION", "no character was found: too few of the crops show the same one")
+
+    async def names_are_known(self, video: VideoJob) -> None:
+        """Goes on at once unless the job waits for names that nobody has given yet."""
+        if video.wait_for_names and not self.job.names:
+            self.job.state = JobState.JOB_STATE_WAITING
+            await workflow.wait_condition(lambda: bool(self.job.names))
+            self.job.state = JobState.JOB_STATE_RUNNING
+
+    @workflow.update
+    async def name_clusters(self, names: dict[int, str]) -> None:
+        """Name the characters to train, and go on."""
+        self.job.names.update(names)
+        for character in self.job.characters:
+            character.name = names.get(character.index, character.name)
+
+    @name_clusters.validator
+    def names_fit(self, names: dict[int, str]) -> None:
+        """Refuses names that come at the wrong time or fit no character."""
+        if self.job.state != JobState.JOB_STATE_WAITING:
+            raise failure("FAILED_PRECONDITION", f"job {self.job.id} does not wait for names; a job does with wait_for_names")
+        check_names(names, {character.index for character in self.job.characters})
+
+    def chosen(self, cast: Outputs, video: VideoJob) -> list[tuple[CharacterStatus, ArtifactRef]]:
+        """The characters to train, largest first: those named, when any is, and no more than asked for."""
+        crops = list(cast.numbered("character").values())
+        wanted = [each for each in self.job.characters if not self.job.names or each.index in self.job.names]
+        limit = video.max_characters or len(wanted)
+        return [(character, crops[character.index]) for character in wanted[:limit]]

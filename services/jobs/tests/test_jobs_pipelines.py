@@ -1,0 +1,50 @@
+"""Whole jobs, from the order to the record, over real servers."""
+
+from kyara.jobs.v1.jobs_pb2 import (
+    CharacterJob,
+    JobSpec,
+    JobState,
+    WatchJobRequest,
+)
+from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
+from kyara.trainer.v1.trainer_pb2 import TrainParams
+from services.jobs.tests.jobs_world import create, until_ended, video_spec
+from services.jobs.tests.scripted_stages import ScriptedStages
+
+
+def test_a_video_job_walks_through_every_stage_to_a_scored_lora_per_character(
+    jobs: JobServiceStub, stages: ScriptedStages
+) -> None:
+    job = until_ended(jobs, create(jobs, video_spec("whole", "season?episodes=2", max_characters=0)))
+    assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
+    names = {(stage.stage, stage.subject) for stage in job.stages}
+    assert {("keyframer", "episode-000"), ("keyframer", "episode-001"), ("clusterer", ""), ("publisher.dataset", "")} <= names
+    of_each = ("curator.package", "trainer", "evaluator", "publisher.lora")
+    assert {(stage, name) for stage in of_each for name in ("Demo-0", "Demo-1")} <= names
+    assert all(stage.state == JobState.JOB_STATE_SUCCEEDED and stage.action_sha256 for stage in job.stages)
+    assert [(each.name, each.images, each.best_step, each.recscore) for each in job.characters] == [
+        ("Demo-0", 4, 160, 0.75),
+        ("Demo-1", 3, 160, 0.75),
+    ]
+    params = TrainParams()
+    stages.actions["whole", "trainer"].params.Unpack(params)
+    assert (params.steps, params.base_model) == (240, "miniature-base")
+
+
+def test_a_folder_of_pictures_becomes_one_lora(jobs: JobServiceStub) -> None:
+    spec = JobSpec(recipe="miniature", salt="folder", character=CharacterJob(name="Aya", folder="/pictures"))
+    job = until_ended(jobs, create(jobs, spec))
+    assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
+    assert [stage.stage for stage in job.stages] == [
+        "crawler.resolve", "crawler.collect", "detector", "curator.clean", "curator.package", "trainer", "evaluator",
+    ]  # fmt: skip
+    assert [(each.name, each.images, each.best_step) for each in job.characters] == [("Aya", 6, 160)]
+
+
+def test_watch_shows_each_change_and_ends_with_the_job(jobs: JobServiceStub) -> None:
+    job_id = create(jobs, video_spec("watched"))
+    seen = [response.job for response in jobs.WatchJob(WatchJobRequest(id=job_id), timeout=120)]
+    assert seen[-1].state == JobState.JOB_STATE_SUCCEEDED
+    counts = [len(job.stages) for job in seen]
+    assert len(seen) > 2
+    assert counts == sorted(counts)

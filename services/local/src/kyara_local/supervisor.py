@@ -1,0 +1,158 @@
+"""Keeps programs alive: starts them in order, restarts what dies, stops all of them cleanly.
+
+What runs is written to `programs.json` in the state folder, so that `kyara status` can tell, and so that a new
+supervisor ends what a killed one left behind.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import structlog
+
+from kyara_local.plan import Program
+from kyara_local.ready import is_ready
+
+READY_WITHIN_S = 120.0
+STOP_WITHIN_S = 15.0
+LONGEST_PAUSE_S = 10.0
+CALM_S = 30.0
+"""A program that ran this long is restarted at once; one that dies sooner waits longer each time."""
+
+log = structlog.get_logger()
+
+
+class CannotStart(Exception):
+    """A program did not come up; the message says which, and where its log is."""
+
+
+class Supervisor:
+    """The programs of one state folder."""
+
+    def __init__(self, programs: list[Program], state: Path) -> None:
+        self._programs = programs
+        self._state = state
+        self._logs = state / "logs"
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._restarts = {program.name: 0 for program in programs}
+        self._watchers: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start everything and wait until all of it is ready. Raises CannotStart."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for program in self._programs:
+            await self._spawn(program)
+        for program in self._programs:
+            await self._wait_until_ready(program)
+            log.info("ready", program=program.name, address=program.address)
+        self._watchers = [asyncio.create_task(self._watch(program)) for program in self._programs]
+
+    async def stop(self) -> None:
+        """Stop everything, last started first; what does not end in time is killed."""
+        self._stopping = True
+        for watcher in self._watchers:
+            watcher.cancel()
+        for program in reversed(self._programs):
+            if process := self._running.get(program.name):
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+        await asyncio.gather(*(self._end(process) for process in self._running.values()))
+        (self._state / "programs.json").unlink(missing_ok=True)
+
+    async def _spawn(self, program: Program) -> None:
+        with (self._logs / f"{program.name}.log").open("ab") as output:
+            self._running[program.name] = await asyncio.create_subprocess_exec(
+                *program.command,
+                env={**os.environ, **program.environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone, and the group can be ended as one
+            )
+        self._write_down()
+
+    async def _wait_until_ready(self, program: Program) -> None:
+        process = self._running[program.name]
+        until = time.monotonic() + READY_WITHIN_S
+        while not await asyncio.to_thread(is_ready, program):
+            if process.returncode is not None or time.monotonic() > until:
+                how = "does not answer" if process.returncode is None else f"ended with exit code {process.returncode}"
+                log_file = self._logs / f"{program.name}.log"
+                raise CannotStart(f"{program.name} {how}; {_last_line(log_file)} (log: {log_file})")
+            await asyncio.sleep(0.1)
+
+    async def _watch(self, program: Program) -> None:
+        pause = 0.2
+        while True:
+            began = time.monotonic()
+            code = await self._running[program.name].wait()
+            if self._stopping:
+                return
+            _kill_group(self._running[program.name].pid)
+            pause = 0.2 if time.monotonic() - began > CALM_S else min(pause * 2, LONGEST_PAUSE_S)
+            log.warning("died, starts again", program=program.name, code=code, pause_s=pause)
+            await asyncio.sleep(pause)
+            self._restarts[program.name] += 1
+            await self._spawn(program)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+        _kill_group(process.pid)
+
+    def _write_down(self) -> None:
+        rows = [
+            {
+                "name": program.name,
+                "address": program.address,
+                "pid": process.pid,
+                "started": _started(process.pid),
+                "restarts": self._restarts[program.name],
+            }
+            for program in self._programs
+            if (process := self._running.get(program.name)) and process.returncode is None
+        ]
+        part = self._state / ".programs.json"
+        part.write_text(json.dumps({"supervisor": os.getpid(), "programs": rows}))
+        part.replace(self._state / "programs.json")
+
+
+def written_down(state: Path) -> dict[str, Any] | None:
+    """What runs, or ran, in this state folder: the supervisor's pid and its programs."""
+    try:
+        return json.loads((state / "programs.json").read_text())
+    except FileNotFoundError:
+        return None
+
+
+def end_leftovers(state: Path) -> None:
+    """End programs that a killed supervisor of this state folder left behind."""
+    for row in (written_down(state) or {"programs": []})["programs"]:
+        if row["started"] and _started(row["pid"]) == row["started"]:
+            log.warning("ending what an earlier run left", program=row["name"], pid=row["pid"])
+            _kill_group(row["pid"])
+
+
+def _started(pid: int) -> float | None:
+    """When the process began: with its number, this names it for good."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it wrote nothing"

@@ -1,0 +1,116 @@
+"""The repository of a LoRA: every save with its previews, the best step first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kyara.stage.v1.stage_pb2 import Digest
+from kyara_artifacts import FileSet, Image, ImageSet, Store
+from kyara_publisher.repository import Files, json_file, safe_name, table, zipped
+
+
+@dataclass(frozen=True)
+class Lora:
+    """What is published of a character."""
+
+    name: str
+    trigger: str
+    recipe: str
+    base_model: str
+    saves: FileSet
+    previews: ImageSet
+    scores: Mapping[str, Any]
+    sheet: bytes
+    curve: bytes
+    packages: FileSet
+    dataset: ImageSet
+    dataset_sha256: str
+
+
+def lora_repository(store: Store, lora: Lora) -> Files:
+    """`{step}/{name}.safetensors`, `{step}/{name}.zip`, `{step}/previews/`, `meta.json`, `README.md`, the dataset's archives."""
+    name = safe_name(lora.name)
+    prompts = {prompt["name"]: prompt for prompt in lora.scores["prompts"]}
+    files: Files = {"previews.png": lora.sheet, "scores.png": lora.curve}
+    for save in lora.saves:
+        step = int(save.meta["step"])
+        files[f"{step}/{name}.safetensors"] = save.digest
+        shown = _previews(step, lora.previews, prompts)
+        files |= {f"{step}/previews/{path}": data for path, data in shown.items()}
+        files[f"{step}/{name}.zip"] = _archive(store, name, save.digest, shown)
+    files |= {f"dataset/{safe_name(package.name)}": package.digest for package in lora.packages}
+    files["meta.json"] = json_file(_meta(lora))
+    files["README.md"] = _readme(lora, name)
+    return files
+
+
+def _previews(step: int, previews: ImageSet, prompts: Mapping[str, Mapping[str, Any]]) -> Files:
+    files: Files = {}
+    for preview in previews:
+        if preview.step == step and preview.prompt:
+            stem = safe_name(preview.prompt)
+            files[f"{stem}.png"] = preview.digest
+            files[f"{stem}_info.txt"] = _info(preview, prompts.get(preview.prompt, {}))
+    return files
+
+
+def _info(preview: Image, prompt: Mapping[str, Any]) -> bytes:
+    lines = [
+        str(prompt.get("text", "")),
+        f"Negative prompt: {prompt.get('negative', '')}",
+        f"Seed: {preview.seed}, Size: {preview.width}x{preview.height}, Step: {preview.step}",
+    ]
+    return "\n".join(lines).encode()
+
+
+def _archive(store: Store, name: str, save: Digest, shown: Files) -> bytes:
+    packed = {f"previews/{path}": data if isinstance(data, bytes) else store.get(data) for path, data in shown.items()}
+    return zipped(packed | {f"{name}.safetensors": store.get(save)})
+
+
+def _meta(lora: Lora) -> dict[str, Any]:
+    return {
+        "name": lora.name,
+        "trigger": lora.trigger,
+        "core_tags": _core_tags(lora),
+        "recipe": lora.recipe,
+        "base_model": lora.base_model,
+        "dataset": {"images": len(lora.dataset), "sha256": lora.dataset_sha256},
+        "steps": [int(save.meta["step"]) for save in lora.saves],
+        "scores": {str(step["step"]): step["recscore"] for step in lora.scores["steps"]},
+        "score_without_lora": lora.scores["base"]["recscore"],
+        "best_step": lora.scores["best_step"],
+        "rule": lora.scores["rule"],
+    }
+
+
+def _core_tags(lora: Lora) -> list[str]:
+    return [str(tag) for tag in lora.dataset.meta.get("core_tags", [])]
+
+
+def _readme(lora: Lora, name: str) -> bytes:
+    best = lora.scores["best_step"]
+    words = ", ".join([lora.trigger, *(tag.replace("_", " ") for tag in _core_tags(lora))])
+    prompts = [prompt["name"] for prompt in lora.scores["prompts"]]
+    steps = sorted(lora.scores["steps"], key=lambda each: (each["step"] != best, -each["step"]))
+    rows = [_row(step, best, name, prompts) for step in steps]
+    parts = [
+        "---\npipeline_tag: text-to-image\ntags:\n- art\n- lora\n- kyara\n---\n",
+        f"# {lora.name}\n",
+        f"Trigger words: `{words}`\n",
+        f"Best step: **{best}** of {max(step['step'] for step in steps)}, chosen by: {lora.scores['rule']}. "
+        f"RecScore without the LoRA: {lora.scores['base']['recscore']:.3f}.\n",
+        f"Trained on `{lora.base_model}` by recipe `{lora.recipe}` from {len(lora.dataset)} pictures "
+        f"(dataset `{lora.dataset_sha256[:12]}`).\n",
+        "![scores](scores.png)\n",
+        "![previews](previews.png)\n",
+        table(["step", "RecScore", "file", *prompts], rows),
+    ]
+    return ("\n".join(parts) + "\n").encode()
+
+
+def _row(step: Mapping[str, Any], best: int, name: str, prompts: list[str]) -> list[str]:
+    number = step["step"]
+    shown = [f"![{prompt}]({number}/previews/{safe_name(prompt).replace(' ', '%20')}.png)" for prompt in prompts]
+    label = f"**{number}**" if number == best else str(number)
+    return [label, f"{step['recscore']:.3f}", f"[{name}]({number}/{name}.zip)".replace(" ", "%20"), *shown]

@@ -1,0 +1,62 @@
+"""A small character's worth of artifacts to publish."""
+
+import numpy as np
+
+from kyara.stage.v1.stage_pb2 import ArtifactRef
+from kyara_artifacts import File, FileSet, Image, ImageSet, Store, contact_sheet, put_json, put_picture, ref
+
+PROMPT = {"name": "plain", "text": "hana, blue hair", "negative": "blurry", "seed": 7}
+
+
+def picture(store: Store, name: str, level: int, **known: object) -> Image:
+    """A grey picture of its own."""
+    digest, width, height = put_picture(store, np.full((24, 16, 3), level, np.uint8))
+    return Image(name=name, sha256=digest.sha256, size=digest.size_bytes, width=width, height=height, **known)  # type: ignore[arg-type]
+
+
+def sheet(store: Store) -> ArtifactRef:
+    """A contact sheet without pictures."""
+    return ref("sheet", store.put(contact_sheet([])), "image/png")
+
+
+def clusters(store: Store) -> dict[str, ArtifactRef]:
+    """Inputs of `publisher.dataset`: two characters and a crop of noise."""
+    images = [picture(store, f"e/{number}.png", 10 * number, index=number % 2) for number in range(6)]
+    images.append(picture(store, "../../evil.png", 90, index=-1))
+    return {"clusters": ImageSet(images=tuple(images)).save(store), "sheet": sheet(store)}
+
+
+def file(store: Store, name: str, data: bytes, **meta: object) -> File:
+    """A file in the store."""
+    digest = store.put(data)
+    return File(name=name, sha256=digest.sha256, size=digest.size_bytes, meta=meta)
+
+
+def lora(store: Store) -> dict[str, ArtifactRef]:
+    """Inputs of `publisher.lora`: two saves, of which the first is the best."""
+    saves = FileSet(files=tuple(file(store, f"hana-{step}.safetensors", b"lora%d" % step, step=step) for step in (12, 24)))
+    previews = ImageSet(
+        images=tuple(picture(store, f"{step}.png", step, step=step, prompt="plain", seed=7) for step in (0, 12, 24))
+    )
+    scores = {
+        "prompts": [PROMPT],
+        "base": {"recscore": 0.1, "mean_difference": 0.4},
+        "steps": [
+            {"step": 12, "recscore": 0.8, "mean_difference": 0.1, "per_prompt": {"plain": 0.8}, "corrupt": 0},
+            {"step": 24, "recscore": 0.7, "mean_difference": 0.2, "per_prompt": {"plain": 0.7}, "corrupt": 0},
+        ],
+        "best_step": 12,
+        "rule": "highest RecScore",
+        "threshold": 0.18,
+        "images": 1,
+    }
+    dataset = ImageSet(images=(picture(store, "a.png", 3, caption="hana"),), meta={"core_tags": ["blue_hair"]})
+    return {
+        "saves": saves.save(store),
+        "previews": previews.save(store),
+        "scores": put_json(store, "scores", scores),
+        "sheet": sheet(store),
+        "curve": sheet(store),
+        "packages": FileSet(files=(file(store, "dataset-raw.zip", b"zip"),)).save(store),
+        "dataset": dataset.save(store),
+    }

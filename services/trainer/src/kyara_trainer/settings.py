@@ -1,0 +1,31 @@
+"""Settings of the trainer."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+
+from kyara_stage import StageSettings, settings_config
+
+
+class TrainerSettings(StageSettings):
+    """Where Ray is, and what a training run gets of it."""
+
+    model_config = settings_config("trainer")
+
+    slots: int = Field(default=8, ge=1)
+    """Runs that are followed at once; which of them train is for Ray to say."""
+    ray: str = "http://127.0.0.1:8265"
+    """Address of the Ray dashboard, whose job API takes the runs. Its token comes from RAY_AUTH_TOKEN(_PATH)."""
+    python: str = "python"
+    """The interpreter on Ray's nodes that has kyara-trainer."""
+    models: Path | None = None
+    """Folder of fetched models, on Ray's nodes too; none takes the default place."""
+    num_cpus: float = Field(default=1.0, ge=0)
+    """CPUs that Ray sets aside for a run."""
+    num_gpus: float = Field(default=0.0, ge=0)
+    """GPUs that Ray sets aside for a run."""
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Threads that a run computes with. The same number gives the same bytes; another one may not."""
+    worker_retries: int = Field(default=3, ge=0)
+    """How often Ray starts a run again whose worker died; it goes on from its last checkpoint."""
