@@ -1,0 +1,1 @@
+"""Benchmarks: Kyara's own work beside a peer's, in one run."""

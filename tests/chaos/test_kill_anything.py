@@ -1,0 +1,60 @@
+"""Kill -9 each part once in the middle of its work: the job ends, with the same digests as an undisturbed one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kyara_miniature.episode import make_episode
+from tests.servers.kyara import Kyara, kyara_up, outputs_of, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(460)]
+
+
+@pytest.fixture(scope="module")
+def episode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("episode") / "episode.mkv"
+    make_episode(path, 12, seconds=40, main=2, width=960, height=540)
+    return path
+
+
+def arguments(episode: Path, folder: Path) -> list[str]:
+    return [
+        *("video", str(episode), "--name", "chaos", "--recipe", "miniature-quick"),
+        *("--max-characters", "1", "--publish", str(folder)),
+    ]
+
+
+def test_killing_every_part_once_changes_nothing(episode: Path, tmp_path: Path) -> None:
+    with kyara_up(tmp_path / "calm") as kyara:
+        calm = kyara.ended(kyara.submit(*arguments(episode, tmp_path / "calm-out")))
+        assert calm["state"] == "JOB_STATE_SUCCEEDED", calm.get("error")
+    with kyara_up(tmp_path / "chaos") as kyara:
+        job_id = kyara.submit(*arguments(episode, tmp_path / "chaos-out"))
+        kill_while(kyara, job_id, "keyframer", lambda: kyara.kill("keyframer"))
+        kill_while(kyara, job_id, "detector", lambda: kyara.kill("jobs"))
+        kill_while(kyara, job_id, "curator.clean", lambda: kyara.kill("temporal"))
+        kill_while(kyara, job_id, "clusterer", lambda: kyara.kill("clusterer"))
+        kill_while(kyara, job_id, "trainer", lambda: kyara.kill("trainer"))
+        kill_while(kyara, job_id, "trainer", kyara.kill_ray_worker, steps=4)
+        stormy = kyara.ended(job_id)
+    assert stormy["state"] == "JOB_STATE_SUCCEEDED", stormy.get("error")
+    assert outputs_of(stormy) == outputs_of(calm)
+
+
+def kill_while(kyara: Kyara, job_id: str, stage: str, kill: Callable[[], None], steps: int = 0) -> None:
+    """Kill when `stage` is seen at work, having done at least `steps`."""
+    job: dict = {}
+
+    def at_work() -> bool:
+        nonlocal job
+        shown = kyara.cli("show", job_id, "--json")
+        if shown.returncode:  # jobs itself was killed a moment ago
+            return False
+        job = json.loads(shown.stdout)
+        running = [each for each in job["stages"] if each["stage"] == stage and each["state"] == "JOB_STATE_RUNNING"]
+        return any(int(each.get("progress", {}).get("done", 0)) >= steps for each in running)
+
+    wait_for(at_work, 200)
+    kill()
