@@ -75,7 +75,7 @@ class Kyara:
     def kill_ray_worker(self) -> None:
         """Kill -9 the process in which Ray runs the training."""
         head = psutil.Process(self.pid_of("ray"))
-        workers = [each for each in head.children(recursive=True) if "ray::train" in _title(each)]
+        workers = [each for each in head.children(recursive=True) if "ray::_train" in _title(each)]
         assert workers, [_title(each) for each in head.children(recursive=True)]
         workers[0].send_signal(signal.SIGKILL)
 

@@ -12,12 +12,18 @@ from kyara_miniature.face import EXPRESSIONS, Face
 from kyara_miniature.hair import Hair
 from kyara_miniature.hand import Hand
 from kyara_miniature.sheet import Points, Sheet
+from kyara_miniature.tags import OUTFIT_TAGS, POSE_TAGS
 
 FRAMINGS = ("portrait", "upper_body", "cowboy_shot", "full_body")
 NECK = 84
 """Where the body joins, in head coordinates."""
-_LOWER = {"pleated_skirt", "apron"}
-"""Outfit tags that a portrait does not show."""
+_LOW_HANDS = {"hand_on_hip", "arms_behind_back", "own_hands_together"}
+_HIDDEN = {
+    # A portrait ends at the neck; of all clothes a maid's headdress is in it.
+    "portrait": {*OUTFIT_TAGS, *POSE_TAGS} - {"maid"},
+    "upper_body": {"pleated_skirt", *_LOW_HANDS},
+}
+"""Words for what a framing leaves outside the picture."""
 
 
 @dataclass(frozen=True)
@@ -192,11 +198,7 @@ def _tags(character: Character, outfit: tuple[str, ...], view: View) -> tuple[st
 
 def visible_tags(tags: tuple[str, ...], framing: str) -> tuple[str, ...]:
     """`tags` without those that `framing` leaves outside the picture."""
-    hidden: set[str] = set()
-    if framing == "portrait":
-        hidden = _LOWER | {"arms_behind_back", "hand_on_hip", "own_hands_together", "outstretched_arms"}
-    elif framing == "upper_body":
-        hidden = {"pleated_skirt"}
+    hidden = _HIDDEN.get(framing, set())
     return tuple(tag for tag in tags if tag not in hidden)
 
 

@@ -16,6 +16,8 @@ _CLIENT_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     # A server that was restarted is found again within a second or two.
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A new channel tries at once: shared connections would make it wait out, or fail with, another's backoff.
+    ("grpc.use_local_subchannel_pool", 1),
 ]
 
 

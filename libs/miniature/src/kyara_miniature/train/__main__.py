@@ -20,7 +20,7 @@ MAKERS: dict[str, Callable[[Path, Path, bool], None]] = {
     "tagger": tagger,
     "base": base,
 }
-"""In this order: the tagger starts from CCIP's weights, and the base model is measured by the tagger."""
+"""In this order: the base model is measured by the tagger."""
 MODELS = Path(__file__).resolve().parents[1] / "models"
 
 

@@ -36,8 +36,6 @@ SHARES = (0.5, 0.2, 0.15, 0.15)
 SCALE, MARGIN = 20.0, 0.25
 TEMPERATURE = 0.1
 TAG_WEIGHT = 0.1
-BACKBONE = "ccip-backbone.pt"
-"""In the work folder: what the tagger starts from."""
 
 
 class Identities(nn.Module):
@@ -143,7 +141,6 @@ def ccip(out: Path, work: Path, smoke: bool) -> None:
         return lessons(pooled, features, batch)
 
     trained = train(network, Plan(steps=4 if smoke else 500, rate=3e-3, weight_decay=0.05), loss_of, lessons)
-    torch.save(network.backbone.state_dict(), work / BACKBONE)
     write_onnx(
         CcipFile(network),
         torch.zeros(1, 3, 384, 384),

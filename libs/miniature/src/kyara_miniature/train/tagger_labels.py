@@ -20,7 +20,6 @@ COMPANY = columns("solo", "multiple_girls")
 CLOTHES = columns(*OUTFIT_TAGS)
 LOWER = columns("pleated_skirt", "apron")
 POSES = columns(*POSE_TAGS)
-LOW_HANDS = columns("hand_on_hip", "arms_behind_back", "own_hands_together")
 EYES = columns(*EYE_TAGS)
 
 
@@ -41,8 +40,6 @@ def labels_of(tags: np.ndarray, kind: np.ndarray, framed: np.ndarray) -> tuple[n
     shown[np.ix_(cut_half, FRAMING)] = False
     shown[np.ix_(cut_half, columns("upper_body"))] = True
     counts[np.ix_(half, LOWER | POSES)] = False
-    close = tags[:, columns("portrait", "upper_body")].any(axis=1)
-    counts[np.ix_(close, LOW_HANDS)] = False
     counts[np.ix_(part | found, SURROUNDINGS)] = False
     counts[np.ix_(found, CLOTHES | POSES | COMPANY)] = False
     counts[np.ix_(found & ~head & ~half, FRAMING)] = False
