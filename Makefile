@@ -70,6 +70,7 @@ release-protos:  ## Take today's protos as what later ones must not break
 .PHONY: models
 models: setup  ## Train the miniature models anew (up to 2 hours)
 	$(BIN)/python -m kyara_miniature.train all
+	$(BIN)/python -m kyara_inference.builtin_digests
 
 .PHONY: bench
 bench: setup  ## Kyara's own work against a peer, with ratios

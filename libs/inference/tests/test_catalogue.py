@@ -9,7 +9,10 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from kyara_inference import ModelMissing, UnknownModel, catalogue, local_path
+from kyara.curator.v1.curator_pb2 import PackageParams
+from kyara.detector.v1.detector_pb2 import DetectParams, Threshold
+from kyara_inference import ModelMissing, UnknownModel, catalogue, digests_of, local_path
+from kyara_inference.builtin_digests import builtin_digests
 
 MINIATURE = {"miniature-detector", "miniature-ccip", "miniature-tagger", "miniature-base"}
 
@@ -75,3 +78,22 @@ def test_the_catalogue_says_of_the_built_in_models_what_their_files_say() -> Non
 
 def _fixed(shape: list[int | str]) -> tuple[int, ...]:
     return tuple(side if isinstance(side, int) else -1 for side in shape)
+
+
+def test_the_catalogue_knows_the_bytes_of_the_built_in_models() -> None:
+    """After training a model anew: python -m kyara_inference.builtin_digests"""
+    known = {entry.builtin: entry.digest for entry in catalogue().values() if entry.builtin}
+    assert known == builtin_digests()
+
+
+def test_a_pinned_model_has_a_digest_and_another_has_none() -> None:
+    assert all(bool(entry.digest) == entry.pinned for entry in catalogue().values())
+
+
+def test_params_name_their_models_at_any_depth() -> None:
+    kinds = [Threshold(kind=kind, model="miniature-detector") for kind in ("person", "face")]
+    assert set(digests_of(DetectParams(kinds=kinds))) == {"miniature-detector"}
+    params = PackageParams(tagger_model="miniature-tagger", detector_model="miniature-detector", trigger="model")
+    assert set(digests_of(params)) == {"miniature-tagger", "miniature-detector"}
+    with pytest.raises(UnknownModel, match="'other'"):
+        digests_of(PackageParams(tagger_model="other"))

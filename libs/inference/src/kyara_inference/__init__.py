@@ -4,6 +4,7 @@ from kyara_inference.catalogue import Catalogue, ModelMissing, UnknownModel, cat
 from kyara_inference.ccip import differences, embed
 from kyara_inference.client import Inference, InferenceError, InferenceUnavailable
 from kyara_inference.detection import KindThreshold, detect
+from kyara_inference.naming import digests_of
 from kyara_inference.tagging import tag
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "catalogue",
     "detect",
     "differences",
+    "digests_of",
     "embed",
     "local_path",
     "tag",

@@ -8,6 +8,7 @@ Hugging Face Hub (`repo`), and lies in a folder of its own in either case.
 
 import csv
 import functools
+import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 PINS = "pins.json"
+BUILTIN_DIGESTS = "builtin_digests.json"
+"""Beside this module; written by `python -m kyara_inference.builtin_digests` when the models are trained anew."""
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -81,6 +84,15 @@ class _Entry(_Data):
         """Whether the catalogue knows exactly which bytes this model is."""
         known = self.revision is not None and all(file.sha256 for file in self.files)
         return self.builtin is not None or known
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 that changes with any byte of the model; None while the catalogue does not know its bytes."""
+        if self.builtin is not None:
+            return _builtin_digests()[self.builtin]
+        if not self.pinned:
+            return None
+        return hashlib.sha256("".join(f"{file.sha256} {file.path}\n" for file in self.files).encode()).hexdigest()
 
     def local_name(self, file: ModelFile) -> str:
         """Where a file lies in the model's folder: without the folders that only sort the repository."""
@@ -220,6 +232,11 @@ def catalogue() -> Catalogue:
     text = Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
     entries = {name: {"name": name, **entry} for name, entry in yaml.safe_load(text).items()}
     return Catalogue(TypeAdapter(dict[str, ModelEntry]).validate_python(entries))
+
+
+@functools.cache
+def _builtin_digests() -> dict[str, str]:
+    return json.loads(Path(__file__).with_name(BUILTIN_DIGESTS).read_text(encoding="utf-8"))
 
 
 def default_models_dir() -> Path:

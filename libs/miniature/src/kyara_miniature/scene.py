@@ -18,7 +18,7 @@ from kyara_miniature.sheet import Points
 
 BOX_KINDS = ("person", "halfbody", "head", "face")
 VISIBLE_SHARE = 0.25
-"""A box of which less is inside the picture is no truth."""
+"""A box of which less is inside the picture is no truth, but a person whose head is seen is seen."""
 _BOTTOM = {"portrait": 112.0, "upper_body": 230.0, "cowboy_shot": 330.0}
 """Lowest point shown by a framing, in figure units of the house hand's body."""
 
@@ -73,12 +73,15 @@ class Placed:
 
     def truth(self, width: int, height: int) -> FigureTruth | None:
         """Its truth in a picture of that size; None when nearly all of it lies outside."""
-        boxes = {kind: self._box(points) for kind, points in self._points().items()}
-        clipped = [Box(kind, *box) for kind, whole in boxes.items() if (box := _clipped(whole, width, height))]
-        if not any(box.kind == "person" for box in clipped):
+        whole = {kind: self._box(points) for kind, points in self._points().items()}
+        seen = {kind for kind, box in whole.items() if _share_inside(box, width, height) >= VISIBLE_SHARE}
+        if "head" in seen:
+            seen |= {"person", "halfbody"}
+        if "person" not in seen:
             return None
-        tall = boxes["person"][3] - boxes["person"][1]
-        return FigureTruth(self.figure.identity, self.figure.outfit, self.figure.tags, tuple(clipped), tall)
+        boxes = tuple(Box(kind, *_clipped(box, width, height)) for kind, box in whole.items() if kind in seen)
+        tall = whole["person"][3] - whole["person"][1]
+        return FigureTruth(self.figure.identity, self.figure.outfit, self.figure.tags, boxes, tall)
 
     def _points(self) -> dict[str, Points]:
         figure = self.figure
@@ -197,9 +200,13 @@ def finished(image: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndar
     return image
 
 
-def _clipped(box: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float, float, float] | None:
-    x0, y0, x1, y1 = max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3])
-    if x1 <= x0 or y1 <= y0:
-        return None
-    share = (x1 - x0) * (y1 - y0) / ((box[2] - box[0]) * (box[3] - box[1]))
-    return (x0, y0, x1, y1) if share >= VISIBLE_SHARE else None
+Corners = tuple[float, float, float, float]
+
+
+def _clipped(box: Corners, width: int, height: int) -> Corners:
+    return max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3])
+
+
+def _share_inside(box: Corners, width: int, height: int) -> float:
+    x0, y0, x1, y1 = _clipped(box, width, height)
+    return max(0.0, x1 - x0) * max(0.0, y1 - y0) / ((box[2] - box[0]) * (box[3] - box[1]))

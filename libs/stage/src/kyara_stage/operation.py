@@ -27,6 +27,8 @@ class Operation:
     """The message that `Action.params` holds."""
     run: Callable[..., Awaitable[Outputs]]
     """`async def run(ctx, params, inputs) -> outputs`."""
+    models: Callable[[Message], Mapping[str, str]] = lambda params: {}
+    """Digest by name of the models that `params` ask for. Raises ValueError for one unknown."""
     cached: bool = True
     """False for work that reads the world, whose answer may differ next time."""
 
@@ -36,6 +38,15 @@ class Operation:
         if not action.params.Unpack(params):
             raise ValueError(f"{self.name} takes {params.DESCRIPTOR.full_name}, not {action.params.TypeName() or 'nothing'}")
         return params
+
+    def identified(self, action: Action) -> Action:
+        """The action with all that tells it from others: this version, these models. Raises ValueError as `params_of`."""
+        whole = Action()
+        whole.CopyFrom(action)
+        whole.stage_version = self.version
+        whole.models.clear()
+        whole.models.update(self.models(self.params_of(action)))
+        return whole
 
     def inputs_of(self, inputs: Mapping[str, ArtifactRef]) -> Inputs:
         """The inputs for `run`, which is told INVALID_ARGUMENT when it looks for one that is not there."""

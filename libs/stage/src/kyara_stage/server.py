@@ -122,7 +122,7 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
     async def _understood(
         self, action: Action, context: grpc.aio.ServicerContext[RunRequest, RunResponse]
     ) -> tuple[Operation, Action]:
-        """The operation asked for, and the action with this server's version. Aborts the call when it makes no sense."""
+        """The operation asked for, and the action as this server knows it. Aborts the call when it makes no sense."""
         operation = self._operations.get(action.stage)
         if operation is None:
             known = ", ".join(sorted(self._operations))
@@ -134,13 +134,10 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
                 f"{operation.name} is at version {operation.version} here, not {action.stage_version}; leave it out for this one",
             )
         try:
-            operation.params_of(action)
+            return operation, operation.identified(action)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        understood = Action()
-        understood.CopyFrom(action)
-        understood.stage_version = operation.version
-        return operation, understood
+            raise AssertionError("abort raises") from error
 
     async def _kept(
         self, operation: Operation, sha256: str, context: grpc.aio.ServicerContext[RunRequest, RunResponse]

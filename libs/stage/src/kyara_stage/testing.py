@@ -18,8 +18,9 @@ def run_operation(
     operation: Operation, params: Message, inputs: Inputs, store: Store, settings: StageSettings
 ) -> tuple[Outputs, list[dict[str, str]]]:
     """The outputs of an operation and what it set aside."""
-    action = Action(stage=operation.name, stage_version=operation.version, inputs=inputs)
-    action.params.Pack(params)
+    asked = Action(stage=operation.name, inputs=inputs)
+    asked.params.Pack(params)
+    action = operation.identified(asked)
     events: list[RunResponse] = []
     with tempfile.TemporaryDirectory(prefix="kyara-") as scratch:
         ctx = StageContext(action_sha256(action), store, settings, Path(scratch), events.append)

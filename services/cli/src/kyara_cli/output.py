@@ -14,6 +14,8 @@ from rich.text import Text
 from kyara.jobs.v1.jobs_pb2 import Job, JobState, StageStatus
 
 console = Console()
+BAR = 12
+"""Width of a progress bar."""
 _COLOURS = {
     JobState.JOB_STATE_SUCCEEDED: "green",
     JobState.JOB_STATE_FAILED: "red",
@@ -61,23 +63,27 @@ def job_page(job: Job) -> RenderableType:
 
 
 def _stages(job: Job) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column, width in (("stage", 18), ("of", 16), ("", 24), ("done", 16), ("set aside", 9), ("time", 8), ("", 46)):
-        table.add_column(column, width=width, no_wrap=True)
+    """A line for each stage; on a narrow terminal the note at its end gives way first."""
+    table = Table(box=None, header_style="dim", pad_edge=False, expand=True, padding=(0, 1, 0, 0))
+    table.add_column("stage", no_wrap=True)
+    table.add_column("of", no_wrap=True, max_width=16)
+    table.add_column("", width=BAR)
+    table.add_column("done", no_wrap=True, min_width=12)
+    table.add_column("time", no_wrap=True, min_width=7, justify="right")
+    table.add_column("", no_wrap=True, ratio=1, overflow="ellipsis")
     for stage in job.stages:
-        rejected = str(stage.rejected) if stage.rejected else ""
         seconds = f"{stage.seconds:.1f} s" if stage.seconds else ""
-        table.add_row(stage.stage, stage.subject, _bar(stage), _done(stage), rejected, seconds, _note(stage))
+        table.add_row(stage.stage, stage.subject, _bar(stage), _done(stage), seconds, _note(stage))
     return table
 
 
 def _bar(stage: StageStatus) -> RenderableType:
     if stage.state == JobState.JOB_STATE_SUCCEEDED:
-        return ProgressBar(total=1, completed=1, width=24)
+        return ProgressBar(total=1, completed=1, width=BAR)
     if stage.state != JobState.JOB_STATE_RUNNING:
         return state_word(stage.state)
     total = stage.progress.total or None
-    return ProgressBar(total=total, completed=stage.progress.done, width=24, pulse=total is None)
+    return ProgressBar(total=total, completed=stage.progress.done, width=BAR, pulse=total is None)
 
 
 def _done(stage: StageStatus) -> str:
@@ -91,10 +97,9 @@ def _done(stage: StageStatus) -> str:
 def _note(stage: StageStatus) -> Text:
     if stage.error:
         return Text(stage.error, style="red")
-    if stage.cached:
-        return Text("from its result", style="dim")
     if stage.state != JobState.JOB_STATE_RUNNING:
-        return Text()
+        notes = [f"{stage.rejected} set aside"] * bool(stage.rejected) + ["from its result"] * stage.cached
+        return Text(", ".join(notes), style="dim")
     metrics = " ".join(f"{name} {value:.4g}" for name, value in sorted(stage.progress.metrics.items()))
     return Text(f"{stage.progress.phase} {metrics}", style="dim")
 

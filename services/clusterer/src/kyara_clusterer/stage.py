@@ -14,7 +14,7 @@ from kyara_clusterer.refine import Refined, refine
 from kyara_clusterer.relation import Relation, relate
 from kyara_clusterer.search import NOISE, Partition, ranked, search, settings_for
 from kyara_clusterer.settings import ClustererSettings
-from kyara_inference import Inference, catalogue, differences
+from kyara_inference import Inference, catalogue, differences, digests_of
 from kyara_inference.staging import stage_errors
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 
@@ -128,4 +128,4 @@ def _sheet(ctx: Context, characters: Sequence[Sequence[Image]]) -> ArtifactRef:
     return ref("sheet", ctx.store.put(sheet), "image/png")
 
 
-OPERATIONS = (Operation(name="clusterer", version=1, params=ClusterParams, run=run),)
+OPERATIONS = (Operation(name="clusterer", version=1, params=ClusterParams, run=run, models=digests_of),)

@@ -2,9 +2,10 @@
 
 from kyara.curator.v1.curator_pb2 import CleanParams, PackageParams
 from kyara_curator import clean_stage, package_stage
+from kyara_inference import digests_of
 from kyara_stage import Operation
 
 OPERATIONS = (
     Operation(name="curator.clean", version=1, params=CleanParams, run=clean_stage.run),
-    Operation(name="curator.package", version=1, params=PackageParams, run=package_stage.run),
+    Operation(name="curator.package", version=1, params=PackageParams, run=package_stage.run, models=digests_of),
 )

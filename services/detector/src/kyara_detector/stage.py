@@ -3,7 +3,7 @@
 from kyara.detector.v1.detector_pb2 import DetectParams, Threshold
 from kyara_artifacts import ImageSet
 from kyara_detector.settings import DetectorSettings
-from kyara_inference import Inference, KindThreshold, UnknownModel, catalogue, detect
+from kyara_inference import Inference, KindThreshold, UnknownModel, catalogue, detect, digests_of
 from kyara_inference.staging import pictures_of, stage_errors
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 
@@ -43,4 +43,4 @@ def _threshold(asked: Threshold) -> KindThreshold:
     return KindThreshold(asked.kind, asked.confidence or entry.confidence, asked.iou or entry.iou)
 
 
-OPERATIONS = (Operation(name="detector", version=1, params=DetectParams, run=run),)
+OPERATIONS = (Operation(name="detector", version=1, params=DetectParams, run=run, models=digests_of),)

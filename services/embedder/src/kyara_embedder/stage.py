@@ -11,7 +11,7 @@ from safetensors.numpy import save
 from kyara.embedder.v1.embedder_pb2 import EmbedParams
 from kyara_artifacts import ImageSet, ref
 from kyara_embedder.settings import EmbedderSettings
-from kyara_inference import Inference, catalogue, embed
+from kyara_inference import Inference, catalogue, digests_of, embed
 from kyara_inference.ccip import FEATURES
 from kyara_inference.staging import pictures_of, stage_errors
 from kyara_stage import Inputs, Operation, Outputs, StageContext
@@ -32,4 +32,4 @@ async def run(ctx: StageContext[EmbedderSettings], params: EmbedParams, inputs: 
     return {"vectors": ref("vectors", ctx.store.put(vectors), "application/vnd.safetensors")}
 
 
-OPERATIONS = (Operation(name="embedder", version=1, params=EmbedParams, run=run),)
+OPERATIONS = (Operation(name="embedder", version=1, params=EmbedParams, run=run, models=digests_of),)

@@ -14,7 +14,7 @@ from kyara_evaluator.prompts import DrawnPrompt, prompts_of
 from kyara_evaluator.request import DrawRequest, Lora
 from kyara_evaluator.scoring import Preview, StepScore, best_step, score_steps, shows_nothing
 from kyara_evaluator.settings import EvaluatorSettings
-from kyara_inference import Inference, catalogue, differences, embed, local_path
+from kyara_inference import Inference, catalogue, differences, digests_of, embed, local_path
 from kyara_inference.staging import pictures_of, stage_errors
 from kyara_rayjobs import RayRun, follow
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
@@ -176,4 +176,4 @@ def _lora(file: File) -> ArtifactRef:
     return ref("lora", file.digest, file.media_type or "application/x-safetensors")
 
 
-OPERATIONS = (Operation(name="evaluator", version=1, params=EvaluateParams, run=run),)
+OPERATIONS = (Operation(name="evaluator", version=1, params=EvaluateParams, run=run, models=digests_of),)

@@ -3,6 +3,7 @@
 from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import ImageSet
 from kyara_inference.catalogue import ModelMissing, UnknownModel, catalogue, local_path
+from kyara_inference.naming import digests_of
 from kyara_rayjobs import RayRun, follow, refs_of
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 from kyara_trainer.settings import TrainerSettings
@@ -58,4 +59,4 @@ def _model_folder(name: str, settings: TrainerSettings) -> str:
         raise StageError.precondition(f"trainer: {error}") from error
 
 
-OPERATIONS = (Operation(name="trainer", version=1, params=TrainParams, run=run),)
+OPERATIONS = (Operation(name="trainer", version=1, params=TrainParams, run=run, models=digests_of),)

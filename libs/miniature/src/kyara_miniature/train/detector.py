@@ -18,7 +18,7 @@ from kyara_miniature.train.loop import Plan, has_fast_bfloat16, train
 SEED = 20
 INPUT = 512
 """Side of the square that frames are scaled to (the `imgsz` of the file)."""
-SHAPES = ((16, 192, True), (16, 192, True), (16, 192, True), (4, 512, False))
+SHAPES = ((16, 192, True), (6, 384, False), (16, 192, True), (4, 512, False))
 """Batches by turns: windows, side in px, whether near figures; small ones are cheap, whole frames true to use."""
 
 
@@ -26,7 +26,7 @@ def detector(out: Path, work: Path, smoke: bool) -> None:
     """Train and write `out/model.onnx` and `out/card.json`; scenes are kept in `work`."""
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
-    scenes = training_scenes(work, 24 if smoke else 3000)
+    scenes = training_scenes(work, 24 if smoke else 4000)
     network = Detector().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     fast = has_fast_bfloat16()
 
@@ -39,7 +39,7 @@ def detector(out: Path, work: Path, smoke: bool) -> None:
         decoded, logits = decode(maps)
         return detection_loss(decoded, logits, torch.from_numpy(corners), torch.from_numpy(roles))
 
-    trained = train(network, Plan(steps=6 if smoke else 2000, rate=1.5e-3), loss_of)
+    trained = train(network, Plan(steps=6 if smoke else 2400, rate=1.5e-3), loss_of)
     write_onnx(
         YoloOutput(network),
         torch.zeros(1, 3, 256, 256),

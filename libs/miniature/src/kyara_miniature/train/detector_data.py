@@ -1,7 +1,7 @@
-"""Scenes for the detector: drawn once, then windows of them at many sizes and aspects, disturbed like video.
+"""Scenes and portraits for the detector: drawn once, then windows of them at many sizes and aspects, disturbed like video.
 
 dghs-imgutils squashes a frame to the detector's square input by default and keeps its aspect when asked to, so the
-windows' aspects vary from true to squashed 16:9.
+windows' aspects vary from squashed 16:9 to widened 2:3.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kyara_miniature.scene import Picture, draw_scene
+from kyara_miniature.cast import make_character
+from kyara_miniature.figure import random_view
+from kyara_miniature.scene import Picture, draw_portrait, draw_scene
 from kyara_miniature.train.augment import coarsen, compress, recolour
+from kyara_miniature.train.crops import any_hand
 from kyara_miniature.train.detector_net import CLASSES
 
 WIDTH, HEIGHT = 640, 360
@@ -45,11 +48,20 @@ def box_rows(picture: Picture) -> np.ndarray:
     return np.array(rows, dtype=np.float32).reshape(-1, 5)
 
 
+def training_picture(seed: int) -> Picture:
+    """A scene; every third time one figure that fills the picture, as in a close shot or on a card."""
+    if seed % 3:
+        return draw_scene(seed, width=WIDTH, height=HEIGHT)
+    rng = np.random.default_rng([seed, 31])
+    character, hand = make_character(seed), any_hand(rng, house=0.4)
+    return draw_portrait(character, random_view(rng, character), width=WIDTH, height=HEIGHT, hand=hand, rng=rng)
+
+
 def training_scenes(work: Path, count: int) -> Scenes:
-    """`count` scenes of seeds 0 upwards, drawn once and kept in `work`."""
+    """`count` pictures of seeds 0 upwards, drawn once and kept in `work`."""
     path = work / f"scenes-{count}.npz"
     if not path.exists():
-        pictures = [draw_scene(seed, width=WIDTH, height=HEIGHT) for seed in range(count)]
+        pictures = [training_picture(seed) for seed in range(count)]
         rows = [np.insert(box_rows(picture), 0, index, axis=1) for index, picture in enumerate(pictures)]
         work.mkdir(parents=True, exist_ok=True)
         with path.with_suffix(".part").open("wb") as file:
@@ -60,9 +72,9 @@ def training_scenes(work: Path, count: int) -> Scenes:
 
 
 def whole_frame(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Most of a scene, as (left, top, right, bottom); its aspect runs from square to the scene's own."""
+    """Most of a scene, as (left, top, right, bottom); its aspect runs from a tall card's to the scene's own."""
     height = rng.uniform(0.7, 1.0) * HEIGHT
-    width = height * np.exp(rng.uniform(0, np.log(WIDTH / HEIGHT)))
+    width = height * np.exp(rng.uniform(np.log(0.6), np.log(WIDTH / HEIGHT)))
     left, top = rng.uniform(0, WIDTH - width), rng.uniform(0, HEIGHT - height)
     return left, top, left + width, top + height
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from kyara_miniature.train.detector_net import CLASSES, STRIDES
 
-LEVELS = ((0.0, 72.0), (48.0, 176.0), (128.0, 1e9))
+LEVELS = ((0.0, 72.0), (48.0, 176.0), (128.0, 320.0), (240.0, 1e9))
 """Longest sides in px that each stride answers for; they overlap, so that no size falls between two levels."""
 SMALLEST = 4.0
 """A box with a shorter side than this, in px, is neither asked for nor forbidden."""

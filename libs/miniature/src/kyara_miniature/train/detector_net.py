@@ -1,6 +1,6 @@
 """The detector's network: an anchor-free, one-stage net with a box of its own for each class at each point.
 
-Points at strides 8, 16 and 32, as in FCOS (Tian et al. 2019, https://arxiv.org/abs/1904.01355). Each class predicts
+Points at strides 8, 16, 32 and 64, as in FCOS (Tian et al. 2019, https://arxiv.org/abs/1904.01355). Each class predicts
 its own box, because a head and its face, or a cut-off person and their half body, share their centres.
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from kyara_miniature.train.net import Backbone, ConvNorm, Residual
 
 CLASSES = ("person", "halfbody", "head", "face")
-STRIDES = (8, 16, 32)
+STRIDES = (8, 16, 32, 64)
 WIDTH = 64
 
 
@@ -28,13 +28,13 @@ def head() -> nn.Sequential:
 
 
 class Detector(nn.Module):
-    """[b, 3, h, w] RGB in 0..1, sides multiples of 32 -> raw maps [b, classes * 5, h / stride, w / stride]."""
+    """[b, 3, h, w] RGB in 0..1, sides multiples of 64 -> raw maps [b, classes * 5, h / stride, w / stride]."""
 
     def __init__(self) -> None:
         super().__init__()
         stem = nn.Sequential(ConvNorm(3, 24, 4, 4), ConvNorm(24, 32))
-        self.backbone = Backbone((32, 64, 112, 128), (0, 2, 2, 1), nn.Sequential(stem, Residual(32)))
-        self.sides = nn.ModuleList(ConvNorm(width, WIDTH, 1) for width in (64, 112, 128))
+        self.backbone = Backbone((32, 64, 112, 128, 128), (0, 2, 2, 1, 1), nn.Sequential(stem, Residual(32)))
+        self.sides = nn.ModuleList(ConvNorm(width, WIDTH, 1) for width in (64, 112, 128, 128))
         # A head for each stride: batch norms cannot share statistics between maps of such different contents.
         self.heads = nn.ModuleList(head() for _ in STRIDES)
 

@@ -51,7 +51,7 @@ def tagger(out: Path, work: Path, smoke: bool) -> None:
         weight = counts * (1 + (RARE_WEIGHT - 1) * shown)
         return F.binary_cross_entropy_with_logits(logits, shown, weight, reduction="sum") / BATCH
 
-    trained = train(network, Plan(steps=4 if smoke else 4800, rate=1.5e-3, weight_decay=0.05), loss_of)
+    trained = train(network, Plan(steps=4 if smoke else 6000, rate=1.5e-3, weight_decay=0.05), loss_of)
     torch.save(network.state_dict(), work / "tagger.pt")
     write_onnx(
         TaggerFile(network),

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1akyara/stage/v1/stage.proto\x12\x0ekyara.stage.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\",\n\x06\x44igest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"W\n\x0b\x41rtifactRef\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12&\n\x06\x64igest\x18\x02 \x01(\x0b\x32\x16.kyara.stage.v1.Digest\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"\xe2\x01\n\x06\x41\x63tion\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x15\n\rstage_version\x18\x02 \x01(\r\x12$\n\x06params\x18\x03 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x32\n\x06inputs\x18\x04 \x03(\x0b\x32\".kyara.stage.v1.Action.InputsEntry\x12\x0c\n\x04salt\x18\x05 \x01(\t\x1aJ\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef:\x02\x38\x01\"&\n\x06\x43\x61ller\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\"\\\n\nRunRequest\x12&\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x16.kyara.stage.v1.Action\x12&\n\x06\x63\x61ller\x18\x02 \x01(\x0b\x32\x16.kyara.stage.v1.Caller\"\x85\x02\n\x0bRunResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x0b\x32\x18.kyara.stage.v1.AcceptedH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.kyara.stage.v1.ProgressH\x00\x12\x30\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x1a.kyara.stage.v1.CheckpointH\x00\x12(\n\x06result\x18\x06 \x01(\x0b\x32\x16.kyara.stage.v1.ResultH\x00\x42\x07\n\x05\x65vent\"1\n\x08\x41\x63\x63\x65pted\x12\x15\n\raction_sha256\x18\x01 \x01(\t\x12\x0e\n\x06joined\x18\x02 \x01(\x08\"\xda\x01\n\x08Progress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x36\n\x07metrics\x18\x05 \x03(\x0b\x32%.kyara.stage.v1.Progress.MetricsEntry\x12,\n\x07preview\x18\x06 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\";\n\nCheckpoint\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef\"\xe2\x01\n\x06Result\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x34\n\x07outputs\x18\x02 \x03(\x0b\x32#.kyara.stage.v1.Result.OutputsEntry\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x08\x12\x10\n\x08rejected\x18\x04 \x01(\x03\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x1aK\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef:\x02\x38\x01\"&\n\rCancelRequest\x12\x15\n\raction_sha256\x18\x01 \x01(\t\"\x10\n\x0e\x43\x61ncelResponse\"\x11\n\x0f\x44\x65scribeRequest\"\x9a\x01\n\x10\x44\x65scribeResponse\x12>\n\noperations\x18\x01 \x03(\x0b\x32*.kyara.stage.v1.DescribeResponse.Operation\x1a\x46\n\tOperation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x15\n\rstage_version\x18\x02 \x01(\r\x12\x13\n\x0bparams_type\x18\x03 \x01(\t2\xe8\x01\n\x0cStageService\x12@\n\x03Run\x12\x1a.kyara.stage.v1.RunRequest\x1a\x1b.kyara.stage.v1.RunResponse0\x01\x12G\n\x06\x43\x61ncel\x12\x1d.kyara.stage.v1.CancelRequest\x1a\x1e.kyara.stage.v1.CancelResponse\x12M\n\x08\x44\x65scribe\x12\x1f.kyara.stage.v1.DescribeRequest\x1a .kyara.stage.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1akyara/stage/v1/stage.proto\x12\x0ekyara.stage.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\",\n\x06\x44igest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"W\n\x0b\x41rtifactRef\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12&\n\x06\x64igest\x18\x02 \x01(\x0b\x32\x16.kyara.stage.v1.Digest\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"\xc5\x02\n\x06\x41\x63tion\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x15\n\rstage_version\x18\x02 \x01(\r\x12$\n\x06params\x18\x03 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x32\n\x06inputs\x18\x04 \x03(\x0b\x32\".kyara.stage.v1.Action.InputsEntry\x12\x0c\n\x04salt\x18\x05 \x01(\t\x12\x32\n\x06models\x18\x06 \x03(\x0b\x32\".kyara.stage.v1.Action.ModelsEntry\x1aJ\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef:\x02\x38\x01\x1a-\n\x0bModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"&\n\x06\x43\x61ller\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\"\\\n\nRunRequest\x12&\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x16.kyara.stage.v1.Action\x12&\n\x06\x63\x61ller\x18\x02 \x01(\x0b\x32\x16.kyara.stage.v1.Caller\"\x85\x02\n\x0bRunResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x0b\x32\x18.kyara.stage.v1.AcceptedH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.kyara.stage.v1.ProgressH\x00\x12\x30\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x1a.kyara.stage.v1.CheckpointH\x00\x12(\n\x06result\x18\x06 \x01(\x0b\x32\x16.kyara.stage.v1.ResultH\x00\x42\x07\n\x05\x65vent\"1\n\x08\x41\x63\x63\x65pted\x12\x15\n\raction_sha256\x18\x01 \x01(\t\x12\x0e\n\x06joined\x18\x02 \x01(\x08\"\xda\x01\n\x08Progress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x36\n\x07metrics\x18\x05 \x03(\x0b\x32%.kyara.stage.v1.Progress.MetricsEntry\x12,\n\x07preview\x18\x06 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\";\n\nCheckpoint\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef\"\xe2\x01\n\x06Result\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x34\n\x07outputs\x18\x02 \x03(\x0b\x32#.kyara.stage.v1.Result.OutputsEntry\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x08\x12\x10\n\x08rejected\x18\x04 \x01(\x03\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x1aK\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kyara.stage.v1.ArtifactRef:\x02\x38\x01\"&\n\rCancelRequest\x12\x15\n\raction_sha256\x18\x01 \x01(\t\"\x10\n\x0e\x43\x61ncelResponse\"\x11\n\x0f\x44\x65scribeRequest\"\x9a\x01\n\x10\x44\x65scribeResponse\x12>\n\noperations\x18\x01 \x03(\x0b\x32*.kyara.stage.v1.DescribeResponse.Operation\x1a\x46\n\tOperation\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x15\n\rstage_version\x18\x02 \x01(\r\x12\x13\n\x0bparams_type\x18\x03 \x01(\t2\xe8\x01\n\x0cStageService\x12@\n\x03Run\x12\x1a.kyara.stage.v1.RunRequest\x1a\x1b.kyara.stage.v1.RunResponse0\x01\x12G\n\x06\x43\x61ncel\x12\x1d.kyara.stage.v1.CancelRequest\x1a\x1e.kyara.stage.v1.CancelResponse\x12M\n\x08\x44\x65scribe\x12\x1f.kyara.stage.v1.DescribeRequest\x1a .kyara.stage.v1.DescribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACTION_INPUTSENTRY']._loaded_options = None
   _globals['_ACTION_INPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_ACTION_MODELSENTRY']._loaded_options = None
+  _globals['_ACTION_MODELSENTRY']._serialized_options = b'8\001'
   _globals['_PROGRESS_METRICSENTRY']._loaded_options = None
   _globals['_PROGRESS_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_RESULT_OUTPUTSENTRY']._loaded_options = None
@@ -45,37 +47,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ARTIFACTREF']._serialized_start=177
   _globals['_ARTIFACTREF']._serialized_end=264
   _globals['_ACTION']._serialized_start=267
-  _globals['_ACTION']._serialized_end=493
-  _globals['_ACTION_INPUTSENTRY']._serialized_start=419
-  _globals['_ACTION_INPUTSENTRY']._serialized_end=493
-  _globals['_CALLER']._serialized_start=495
-  _globals['_CALLER']._serialized_end=533
-  _globals['_RUNREQUEST']._serialized_start=535
-  _globals['_RUNREQUEST']._serialized_end=627
-  _globals['_RUNRESPONSE']._serialized_start=630
-  _globals['_RUNRESPONSE']._serialized_end=891
-  _globals['_ACCEPTED']._serialized_start=893
-  _globals['_ACCEPTED']._serialized_end=942
-  _globals['_PROGRESS']._serialized_start=945
-  _globals['_PROGRESS']._serialized_end=1163
-  _globals['_PROGRESS_METRICSENTRY']._serialized_start=1117
-  _globals['_PROGRESS_METRICSENTRY']._serialized_end=1163
-  _globals['_CHECKPOINT']._serialized_start=1165
-  _globals['_CHECKPOINT']._serialized_end=1224
-  _globals['_RESULT']._serialized_start=1227
-  _globals['_RESULT']._serialized_end=1453
-  _globals['_RESULT_OUTPUTSENTRY']._serialized_start=1378
-  _globals['_RESULT_OUTPUTSENTRY']._serialized_end=1453
-  _globals['_CANCELREQUEST']._serialized_start=1455
-  _globals['_CANCELREQUEST']._serialized_end=1493
-  _globals['_CANCELRESPONSE']._serialized_start=1495
-  _globals['_CANCELRESPONSE']._serialized_end=1511
-  _globals['_DESCRIBEREQUEST']._serialized_start=1513
-  _globals['_DESCRIBEREQUEST']._serialized_end=1530
-  _globals['_DESCRIBERESPONSE']._serialized_start=1533
-  _globals['_DESCRIBERESPONSE']._serialized_end=1687
-  _globals['_DESCRIBERESPONSE_OPERATION']._serialized_start=1617
-  _globals['_DESCRIBERESPONSE_OPERATION']._serialized_end=1687
-  _globals['_STAGESERVICE']._serialized_start=1690
-  _globals['_STAGESERVICE']._serialized_end=1922
+  _globals['_ACTION']._serialized_end=592
+  _globals['_ACTION_INPUTSENTRY']._serialized_start=471
+  _globals['_ACTION_INPUTSENTRY']._serialized_end=545
+  _globals['_ACTION_MODELSENTRY']._serialized_start=547
+  _globals['_ACTION_MODELSENTRY']._serialized_end=592
+  _globals['_CALLER']._serialized_start=594
+  _globals['_CALLER']._serialized_end=632
+  _globals['_RUNREQUEST']._serialized_start=634
+  _globals['_RUNREQUEST']._serialized_end=726
+  _globals['_RUNRESPONSE']._serialized_start=729
+  _globals['_RUNRESPONSE']._serialized_end=990
+  _globals['_ACCEPTED']._serialized_start=992
+  _globals['_ACCEPTED']._serialized_end=1041
+  _globals['_PROGRESS']._serialized_start=1044
+  _globals['_PROGRESS']._serialized_end=1262
+  _globals['_PROGRESS_METRICSENTRY']._serialized_start=1216
+  _globals['_PROGRESS_METRICSENTRY']._serialized_end=1262
+  _globals['_CHECKPOINT']._serialized_start=1264
+  _globals['_CHECKPOINT']._serialized_end=1323
+  _globals['_RESULT']._serialized_start=1326
+  _globals['_RESULT']._serialized_end=1552
+  _globals['_RESULT_OUTPUTSENTRY']._serialized_start=1477
+  _globals['_RESULT_OUTPUTSENTRY']._serialized_end=1552
+  _globals['_CANCELREQUEST']._serialized_start=1554
+  _globals['_CANCELREQUEST']._serialized_end=1592
+  _globals['_CANCELRESPONSE']._serialized_start=1594
+  _globals['_CANCELRESPONSE']._serialized_end=1610
+  _globals['_DESCRIBEREQUEST']._serialized_start=1612
+  _globals['_DESCRIBEREQUEST']._serialized_end=1629
+  _globals['_DESCRIBERESPONSE']._serialized_start=1632
+  _globals['_DESCRIBERESPONSE']._serialized_end=1786
+  _globals['_DESCRIBERESPONSE_OPERATION']._serialized_start=1716
+  _globals['_DESCRIBERESPONSE_OPERATION']._serialized_end=1786
+  _globals['_STAGESERVICE']._serialized_start=1789
+  _globals['_STAGESERVICE']._serialized_end=2021
 # @@protoc_insertion_point(module_scope)

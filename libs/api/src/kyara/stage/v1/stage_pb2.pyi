@@ -106,11 +106,32 @@ class Action(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ModelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STAGE_FIELD_NUMBER: _builtins.int
     STAGE_VERSION_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """`room` or `room.operation`, for example `keyframer` or `curator.clean`."""
     stage_version: _builtins.int
@@ -121,6 +142,12 @@ class Action(_message.Message):
     def params(self) -> _any_pb2.Any: ...
     @_builtins.property
     def inputs(self) -> _containers.MessageMap[_builtins.str, Global___ArtifactRef]: ...
+    @_builtins.property
+    def models(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Filled in by the server: the digest of every model that `params` names, so that other weights
+        under one name make another action.
+        """
+
     def __init__(
         self,
         *,
@@ -129,10 +156,11 @@ class Action(_message.Message):
         params: _any_pb2.Any | None = ...,
         inputs: _abc.Mapping[_builtins.str, Global___ArtifactRef] | None = ...,
         salt: _builtins.str = ...,
+        models: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["params", b"params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "params", b"params", "salt", b"salt", "stage", b"stage", "stage_version", b"stage_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "models", b"models", "params", b"params", "salt", b"salt", "stage", b"stage", "stage_version", b"stage_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
