@@ -67,4 +67,5 @@ def crops_of(store: Store, truth: Sequence[int]) -> list[Image]:
 
 def vectors_file(names: Sequence[str], features: np.ndarray) -> bytes:
     """What the embedder writes."""
-    return save({"features": features}, metadata={"names": json.dumps(list(names))})
+    clothes = np.zeros((len(features), 405), np.float32)
+    return save({"features": features, "clothes": clothes}, metadata={"names": json.dumps(list(names))})

@@ -61,6 +61,8 @@ class Image(_Entry):
     """In px of the parent."""
     index: int | None = None
     """The cluster's number; -1 is noise."""
+    outfit: int | None = None
+    """What the character of that index wears: 0 is the outfit seen most."""
     tags: dict[str, float] = Field(default_factory=dict)
     caption: str | None = None
     step: int | None = None

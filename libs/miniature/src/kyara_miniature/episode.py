@@ -61,7 +61,8 @@ class EpisodeTruth:
 
     def at(self, time_s: float) -> list[FigureTruth]:
         """The figures to be seen at a time."""
-        index = min(int(time_s * DRAWINGS_PER_S + 1e-6), len(self.drawings) - 1)
+        # Times are kept in ms: 78.583 is the first drawing of second 78 7/12.
+        index = min(int(time_s * DRAWINGS_PER_S + 0.01), len(self.drawings) - 1)
         return list(self.drawings[index].figures)
 
     def save(self, path: Path) -> None:

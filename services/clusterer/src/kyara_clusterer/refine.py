@@ -1,63 +1,171 @@
-"""After HDBSCAN: noise that clearly belongs to a cluster joins it, and clusters of one character become one.
+"""After HDBSCAN: what the video knows is put right, noise that clearly belongs joins, clusters of one character become one.
 
-Source: "Video to dataset" of the v1.4 process, with its two shares of 'same' pairs.
+Source: "Video to dataset" of the v1.4 process, with its two shares of 'same' pairs. Past it go the tracks, the pairs
+that are held apart, and the clusters' own closeness: two look-alikes are 'same' nearly as often as one character is
+with itself, so two clusters become one only where their cross pairs are as alike as their own.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
+from kyara_clusterer.relation import Relation
+
 _NOISE = -1
+_SHOWN = 48
+"""Members that stand for a cluster."""
+_NEAREST_CLUSTERS = 12
+_CLASHES = 2
+"""Frames that show both of two clusters, from which they are two characters: one may be a wrong box."""
 
 
 @dataclass(frozen=True)
 class Refined:
-    """Labels, numbered from 0 without gaps, -1 noise, and how many crops and clusters were joined."""
+    """Labels, numbered from 0 without gaps, -1 noise, and how many crops and clusters were changed."""
 
     labels: np.ndarray
+    followed: int
+    parted: int
     reattached: int
     merged: int
 
 
-def refine(labels: np.ndarray, same: np.ndarray, reattach_share: float, merge_share: float) -> Refined:
-    """Reattach, then merge, the likest clusters first.
+def refine(labels: np.ndarray, relation: Relation, reattach_share: float, merge_share: float) -> Refined:
+    """Labels [n] int with -1 for noise, put right.
 
-    `labels` [n] int with -1 for noise; `same` [n, n] bool. A noise crop joins the cluster that it is 'same' with most
-    when that is at least `reattach_share` of the members; two clusters become one when at least `merge_share` of
-    their cross pairs are 'same'.
+    A track goes as a whole to the cluster that most of it is in. Of two figures of one frame in one cluster, the one that
+    fits less leaves. A noise crop joins the cluster that it is 'same' with most when that is at least `reattach_share` of
+    the members; two clusters become one when at least `merge_share` of their cross pairs are 'same', the likest first.
     """
-    clusters = [cluster for cluster in np.unique(labels) if cluster != _NOISE]
-    if not clusters:
-        return Refined(labels.copy(), 0, 0)
-    members = np.stack([labels == cluster for cluster in clusters])
-    reattached = _reattach(members, same, reattach_share)
-    members, merged = _merge(members, same, merge_share)
-    numbers = np.where(members.any(axis=0), members.argmax(axis=0), _NOISE)
-    return Refined(numbers, reattached, merged)
+    labels = labels.copy()
+    followed = _follow(labels, relation)
+    parted = _part(labels, relation)
+    reattached = _reattach(labels, relation, reattach_share)
+    merged = _merge(labels, relation, merge_share)
+    numbers = np.unique(labels, return_inverse=True)[1] - int((labels == _NOISE).any())
+    return Refined(numbers, followed, parted, reattached, merged)
 
 
-def _reattach(members: np.ndarray, same: np.ndarray, least: float) -> int:
-    """Fill `members` [clusters, n] bool in place; each noise crop is judged by the clusters as they were."""
-    noise = np.flatnonzero(~members.any(axis=0))
-    shares = (same[noise].astype(np.float64) @ members.T) / members.sum(axis=1)
-    joins = shares.max(axis=1) >= least
-    members[shares.argmax(axis=1)[joins], noise[joins]] = True
-    return int(joins.sum())
+def members_of(labels: np.ndarray) -> dict[int, np.ndarray]:
+    """Places of each cluster's crops, by label."""
+    order = np.argsort(labels, kind="stable")
+    bounds = np.flatnonzero(np.diff(labels[order])) + 1
+    return {int(labels[group[0]]): group for group in np.split(order, bounds) if len(group) and labels[group[0]] != _NOISE}
 
 
-def _merge(members: np.ndarray, same: np.ndarray, least: float) -> tuple[np.ndarray, int]:
-    """`members` with clusters joined, and how often."""
-    before = len(members)
-    pairs = members.astype(np.float64) @ same @ members.T
-    while len(members) > 1:
-        sizes = members.sum(axis=1)
-        shares = np.triu(pairs / np.outer(sizes, sizes), 1)
-        a, b = np.unravel_index(shares.argmax(), shares.shape)
-        if shares[a, b] < least:
+def shown(members: np.ndarray) -> np.ndarray:
+    """Some members, from all over, that stand for all."""
+    count = min(len(members), _SHOWN)
+    return members[np.arange(count) * len(members) // count]
+
+
+def _follow(labels: np.ndarray, relation: Relation) -> int:
+    """Give each track one label, the one most of it has; changes `labels`, tells how many."""
+    before = labels.copy()
+    for places in members_of(relation.track).values():
+        counts = Counter(labels[places].tolist())
+        counts.pop(_NOISE, None)
+        if counts and len(places) > 1:
+            best, votes = counts.most_common(1)[0]
+            if 2 * votes > counts.total():
+                labels[places] = best
+    return int((labels != before).sum())
+
+
+def _part(labels: np.ndarray, relation: Relation) -> int:
+    """Of each pair held apart in one cluster the one that fits less becomes noise; changes `labels`, tells how many."""
+    groups = members_of(labels)
+    parted = 0
+    for a, b in relation.apart.tolist():
+        if labels[a] != _NOISE and labels[a] == labels[b]:
+            apart = relation.differences(np.array([a, b]), shown(groups[int(labels[a])])).mean(axis=1)
+            labels[a if apart[0] > apart[1] else b] = _NOISE
+            parted += 1
+    return parted
+
+
+def _reattach(labels: np.ndarray, relation: Relation, least: float) -> int:
+    """Each noise crop is judged by the clusters as they were; changes `labels`, tells how many."""
+    groups = members_of(labels)
+    before = labels.copy()
+    joined = 0
+    for place in np.flatnonzero(before == _NOISE).tolist():
+        rivals = {int(before[rival]) for rival in relation.rivals.get(place, ())}
+        near = before[relation.neighbours.places[place]]
+        candidates = [label for label, _ in Counter(near.tolist()).most_common(_NEAREST_CLUSTERS) if label != _NOISE]
+        shares = {label: _same(relation, np.array([place]), groups[label]) for label in candidates if label not in rivals}
+        if shares and max(shares.values()) >= least:
+            labels[place] = max(shares, key=lambda label: shares[label])
+            joined += 1
+    return joined
+
+
+def _merge(labels: np.ndarray, relation: Relation, least: float) -> int:
+    """Join the likest pair of clusters as long as one is like enough; changes `labels`, tells how often."""
+    groups = members_of(labels)
+    clashes = _clashes(labels, relation)
+    shares = {pair: _same(relation, shown(groups[pair[0]]), groups[pair[1]]) for pair in _close_pairs(groups, relation)}
+    merged = 0
+    while shares:
+        pair = max(shares, key=lambda each: (shares[each], -each[0], -each[1]))
+        if shares[pair] < least:
             break
-        members[a] |= members[b]
-        pairs[a] += pairs[b]
-        pairs[:, a] += pairs[:, b]
-        rest = np.arange(len(members)) != b
-        members, pairs = members[rest], pairs[np.ix_(rest, rest)]
-    return members, before - len(members)
+        share = shares.pop(pair)
+        keep, gone = pair
+        if clashes[pair] >= _CLASHES or not _as_close(relation, groups[keep], groups[gone], share):
+            continue
+        labels[groups[gone]] = keep
+        groups[keep] = np.sort(np.concatenate([groups[keep], groups.pop(gone)]))
+        others = {each for known in shares if gone in known or keep in known for each in known} - {keep, gone}
+        shares = {known: value for known, value in shares.items() if not {keep, gone} & set(known)}
+        for other in others:
+            two = (min(keep, other), max(keep, other))
+            shares[two] = _same(relation, shown(groups[two[0]]), groups[two[1]])
+        clashes = _clashes(labels, relation)
+        merged += 1
+    return merged
+
+
+def _same(relation: Relation, places: np.ndarray, members: np.ndarray) -> float:
+    """Share of 'same' among the pairs of `places` and a cluster's members."""
+    return float((relation.differences(places, shown(members)) <= relation.metric.threshold).mean())
+
+
+def _as_close(relation: Relation, one: np.ndarray, other: np.ndarray, cross: float) -> bool:
+    """Whether two clusters are as often 'same' across as the looser of them is within."""
+    within = min(_same_within(relation, shown(each)) for each in (one, other))
+    return cross >= _ALIKE * within
+
+
+_ALIKE = 0.95
+
+
+def _same_within(relation: Relation, members: np.ndarray) -> float:
+    same = relation.differences(members, members) <= relation.metric.threshold
+    count = len(members)
+    return float((same.sum() - count) / max(1, count * (count - 1)))
+
+
+def _clashes(labels: np.ndarray, relation: Relation) -> Counter[tuple[int, int]]:
+    """How many pairs that are held apart lie across each two clusters."""
+    a, b = labels[relation.apart[:, 0]], labels[relation.apart[:, 1]]
+    there = (a != _NOISE) & (b != _NOISE) & (a != b)
+    pairs = np.stack([np.minimum(a, b), np.maximum(a, b)], axis=1)[there]
+    return Counter((int(low), int(high)) for low, high in pairs.tolist())
+
+
+def _close_pairs(groups: dict[int, np.ndarray], relation: Relation) -> list[tuple[int, int]]:
+    """Each cluster with those whose centres are nearest."""
+    names = sorted(groups)
+    if len(names) < 2:
+        return []
+    centres = np.stack([relation.unit[groups[name]].mean(axis=0) for name in names])
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+    pairs: set[tuple[int, int]] = set()
+    for row, name in enumerate(names):
+        cosines = centres @ centres[row]
+        cosines[row] = -np.inf
+        for other in np.argsort(-cosines, kind="stable")[: min(_NEAREST_CLUSTERS, len(names) - 1)].tolist():
+            pairs.add((min(name, names[other]), max(name, names[other])))
+    return sorted(pairs)

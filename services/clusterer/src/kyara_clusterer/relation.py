@@ -1,67 +1,57 @@
-"""How crops relate to each other: the model's differences, what they say for and against one character, and what is known.
-
-Two figures in one frame are two characters, so their crops are held apart whatever the model says.
-"""
+"""How crops relate to each other: the model's differences, and what is known from the video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from kyara_artifacts import Image
-
-# Boxes of one frame that overlap more than this may be two boxes of one figure.
-_ONE_FIGURE_IOU = 0.3
+from kyara_clusterer.metric import Metric, unit_vectors
+from kyara_clusterer.neighbours import Neighbours, nearest
+from kyara_clusterer.tracks import followed, held_apart
 
 
 @dataclass(frozen=True)
 class Relation:
-    """All pairs of n crops."""
+    """n crops and what is known of them; nothing here grows with n squared."""
 
-    differences: np.ndarray
-    """[n, n] float64, symmetric, 0 same .. 1 different."""
-    same: np.ndarray
-    """[n, n] bool: the difference is at most the model's threshold, and the pair is not held apart."""
-    evidence: np.ndarray
-    """[n, n] float64, 1 (surely one character) .. 0 (at the threshold) .. -1 (surely two); 0 on the diagonal."""
+    unit: np.ndarray
+    """[n, d] float32, of length 1."""
+    metric: Metric
+    neighbours: Neighbours
     apart: np.ndarray
-    """[n, n] bool: two figures of one frame."""
+    """[m, 2] int: pairs of crops, a < b, that are two characters whatever the model says."""
+    track: np.ndarray
+    """[n] int: crops of one track are one character whatever the model says."""
 
     def __len__(self) -> int:
-        return len(self.differences)
+        return len(self.unit)
+
+    def differences(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Differences [a, b] of all pairs of two lists of places."""
+        return self.metric(self.unit[some] @ self.unit[others].T)
+
+    def pairwise(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Differences [a] of two equally long lists of places, one by one."""
+        return self.metric(np.einsum("ij,ij->i", self.unit[some], self.unit[others]))
+
+    @cached_property
+    def rivals(self) -> dict[int, list[int]]:
+        """By place, the places that are held apart from it."""
+        found: dict[int, list[int]] = {}
+        for a, b in self.apart.tolist():
+            found.setdefault(a, []).append(b)
+            found.setdefault(b, []).append(a)
+        return found
 
 
-def relate(crops: Sequence[Image], differences: np.ndarray, threshold: float) -> Relation:
-    """The relation of `crops`, whose `differences` are [n, n], under a model's `threshold`."""
-    exact = differences.astype(np.float64)
-    exact = np.maximum((exact + exact.T) / 2, 0)
-    np.fill_diagonal(exact, 0)
-    apart = _apart(crops)
-    evidence = np.clip((threshold - exact) / threshold, -1, 1)
-    evidence[apart] = -1
-    np.fill_diagonal(evidence, 0)
-    return Relation(exact, (exact <= threshold) & ~apart, evidence, apart)
+def relate(crops: Sequence[Image], vectors: np.ndarray, metric: Metric) -> Relation:
+    """The relation of `crops`, whose vectors are [n, d]."""
+    unit = unit_vectors(vectors)
 
+    def difference(a: int, b: int) -> float:
+        return float(metric(unit[a] @ unit[b]))
 
-def _apart(crops: Sequence[Image]) -> np.ndarray:
-    """[n, n] bool: pairs of crops that show two figures of one frame."""
-    found = np.zeros((len(crops), len(crops)), bool)
-    frames: dict[tuple[str, str], list[int]] = {}
-    for place, crop in enumerate(crops):
-        if crop.parent and crop.parent_box:
-            frames.setdefault((crop.source, crop.parent), []).append(place)
-    for places in frames.values():
-        for a in places:
-            for b in places:
-                if a != b and _iou(crops[a], crops[b]) < _ONE_FIGURE_IOU:
-                    found[a, b] = True
-    return found
-
-
-def _iou(one: Image, other: Image) -> float:
-    assert one.parent_box
-    assert other.parent_box
-    a, b = one.parent_box, other.parent_box
-    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return shared / (areas - shared) if areas > shared else 0.0
+    track = followed(crops, difference, metric.threshold)
+    return Relation(unit, metric, nearest(unit, metric), held_apart(crops), track)

@@ -26,7 +26,7 @@ def detector(out: Path, work: Path, smoke: bool) -> None:
     """Train and write `out/model.onnx` and `out/card.json`; scenes are kept in `work`."""
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
-    scenes = training_scenes(work, 24 if smoke else 4000)
+    scenes = training_scenes(work, 24 if smoke else 6000)
     network = Detector().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     fast = has_fast_bfloat16()
 
@@ -39,7 +39,7 @@ def detector(out: Path, work: Path, smoke: bool) -> None:
         decoded, logits = decode(maps)
         return detection_loss(decoded, logits, torch.from_numpy(corners), torch.from_numpy(roles))
 
-    trained = train(network, Plan(steps=6 if smoke else 2400, rate=1.5e-3), loss_of)
+    trained = train(network, Plan(steps=6 if smoke else 5000, rate=1.5e-3), loss_of)
     write_onnx(
         YoloOutput(network),
         torch.zeros(1, 3, 256, 256),

@@ -24,11 +24,12 @@ from kyara_miniature.train.detector_net import CLASSES
 WIDTH, HEIGHT = 640, 360
 VISIBLE = 0.3
 """A box of which less than this share is left inside a window is dropped, as the scenes drop what is cut off."""
+PERSON, HALFBODY, HEAD = (CLASSES.index(kind) for kind in ("person", "halfbody", "head"))
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """`pictures` [n, HEIGHT, WIDTH, 3] uint8; `boxes` [m, 6]: picture, class, x0, y0, x1, y1 in px, by picture."""
+    """`pictures` [n, HEIGHT, WIDTH, 3] uint8; `boxes` [m, 7]: picture, class, x0, y0, x1, y1 in px, figure; by picture."""
 
     pictures: np.ndarray
     boxes: np.ndarray
@@ -37,15 +38,19 @@ class Scenes:
         return len(self.pictures)
 
     def boxes_in(self, index: int) -> np.ndarray:
-        """The boxes of one picture, [m, 5]: class, x0, y0, x1, y1."""
+        """The boxes of one picture, [m, 6]: class, x0, y0, x1, y1, figure."""
         low, high = np.searchsorted(self.boxes[:, 0], [index, index + 1])
         return self.boxes[low:high, 1:]
 
 
 def box_rows(picture: Picture) -> np.ndarray:
-    """All boxes of a drawn picture as [m, 5]: class, x0, y0, x1, y1."""
-    rows = [[CLASSES.index(box.kind), box.x0, box.y0, box.x1, box.y1] for figure in picture.figures for box in figure.boxes]
-    return np.array(rows, dtype=np.float32).reshape(-1, 5)
+    """All boxes of a drawn picture as [m, 6]: class, x0, y0, x1, y1, figure."""
+    rows = [
+        [CLASSES.index(box.kind), box.x0, box.y0, box.x1, box.y1, number]
+        for number, figure in enumerate(picture.figures)
+        for box in figure.boxes
+    ]
+    return np.array(rows, dtype=np.float32).reshape(-1, 6)
 
 
 def training_picture(seed: int) -> Picture:
@@ -82,7 +87,7 @@ def whole_frame(rng: np.random.Generator) -> tuple[float, float, float, float]:
 def near_figure(rng: np.random.Generator, boxes: np.ndarray, size: int) -> tuple[float, float, float, float]:
     """A part of a scene around one of its persons, to be scaled to `size` no more than frames are at the detector's
     input (about 0.6 to 2.2 times); anywhere when nobody is there."""
-    persons = boxes[boxes[:, 0] == CLASSES.index("person"), 1:]
+    persons = boxes[boxes[:, 0] == PERSON, 1:5]
     tallest, smallest = min(size / 0.6, HEIGHT), size / 2.2
     if len(persons):
         x0, y0, x1, y1 = persons[rng.integers(len(persons))]
@@ -104,16 +109,20 @@ def window_of(
     size: int,
     frame: tuple[float, float, float, float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part `frame` of a scene, scaled to [size, size, 3] and mirrored or not, and the boxes [m, 5] seen in it."""
+    """The part `frame` of a scene, scaled to [size, size, 3] and mirrored or not, and the boxes seen in it, [m, 5]: class,
+    x0, y0, x1, y1."""
     scaled = Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=frame)
     scale = size / np.array([frame[2] - frame[0], frame[3] - frame[1]])
-    moved = boxes.copy()
-    moved[:, 1:] = (boxes[:, 1:] - np.tile(np.array(frame[:2]), 2)) * np.tile(scale, 2)
+    moved = boxes[:, :5].copy()
+    moved[:, 1:] = (moved[:, 1:] - np.tile(np.array(frame[:2]), 2)) * np.tile(scale, 2)
     area = (moved[:, 3] - moved[:, 1]) * (moved[:, 4] - moved[:, 2])
     moved[:, 1:] = moved[:, 1:].clip(0, size)
     left_over = (moved[:, 3] - moved[:, 1]) * (moved[:, 4] - moved[:, 2])
     pixels = np.asarray(scaled)
-    moved = moved[left_over >= VISIBLE * area]
+    seen = left_over >= VISIBLE * area
+    # A person whose head is seen is seen, as in the scenes' own truth.
+    heads = boxes[seen & (boxes[:, 0] == HEAD), 5]
+    moved = moved[seen | (np.isin(boxes[:, 0], (PERSON, HALFBODY)) & np.isin(boxes[:, 5], heads))]
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
         moved[:, [1, 3]] = size - moved[:, [3, 1]]

@@ -19,7 +19,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class ClusterParams(_message.Message):
     """`clusterer`: inputs `crops`, `vectors` -> `clusters` (all crops with their index), `character_000`,
-    ... (image-set, largest first), `noise` where there is some, `summary` (JSON), `sheet` (PNG).
+    ... (image-set, largest first), `sheet_000`, ... (PNG, a row for each outfit of the character), `noise`
+    where there is some, `summary` (JSON), `sheet` (PNG, a row for each character).
     """
 
     DESCRIPTOR: _descriptor.Descriptor

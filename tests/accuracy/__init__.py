@@ -1,0 +1,1 @@
+"""Accuracy: whole rooms measured against the miniature world's ground truth."""
