@@ -35,6 +35,8 @@ class Seen:
     frames: ImageSet
     figures: ImageSet
     crops: ImageSet
+    rejected: ArtifactRef
+    """What cleaning set aside."""
     vectors: ArtifactRef
     clusters: ImageSet
     summary: ArtifactRef
@@ -60,11 +62,12 @@ class Rooms:
         video = ref("video", self.store.put(path), "video/x-matroska")
         frames = self.run(keyframer.OPERATIONS[0], KeyframerSettings, params.keyframes(self.recipe), video=video)["frames"]
         figures = self.run(detector.OPERATIONS[0], DetectorSettings, params.detect(self.recipe), images=frames)["images"]
-        crops = self.run(curator.OPERATIONS[0], CuratorSettings, params.clean(self.recipe), frames_000=figures)["crops"]
+        cleaned = self.run(curator.OPERATIONS[0], CuratorSettings, params.clean(self.recipe), frames_000=figures)
+        crops = cleaned["crops"]
         vectors = self.run(embedder.OPERATIONS[0], EmbedderSettings, params.embed(self.recipe), images=crops)["vectors"]
         cast = self.run(clusterer.OPERATIONS[0], ClustererSettings, params.cluster(self.recipe), crops=crops, vectors=vectors)
         sets = [ImageSet.load(self.store, each) for each in (frames, figures, crops, cast["clusters"])]
-        return Seen(seed, truth, sets[0], sets[1], sets[2], vectors, sets[3], cast["summary"])
+        return Seen(seed, truth, sets[0], sets[1], sets[2], cleaned["rejected"], vectors, sets[3], cast["summary"])
 
     def run(
         self, operation: Operation, settings_class: type[StageSettings], wanted: Message, **inputs: ArtifactRef

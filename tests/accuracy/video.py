@@ -13,9 +13,11 @@ from rich.table import Table
 from sklearn.metrics import adjusted_rand_score
 
 from kyara_artifacts import get_json
-from kyara_cli.demo.results import cluster_ari, identities_of, person_recall, shown_characters
+from kyara_cli.demo.results import cluster_ari, identities_of, person_recall, shown_characters, shown_figures
 from kyara_jobs.recipe import recipe_named
 from tests.accuracy import peers
+from tests.accuracy.duplicates import duplicate_f1
+from tests.accuracy.flaws import flaw_aucs
 from tests.accuracy.season import Rooms, Seen
 from tests.servers.inference import inference_server
 
@@ -64,13 +66,28 @@ def measured(rooms: Rooms, seen: Seen) -> dict[str, Any]:
         "characters_found": len(set(seen.truth.main) & found),
         "indexes": get_json(rooms.store, seen.summary)["characters"],
         "ari": cluster_ari(seen.clusters, identities),
+        "outfit_ari": outfit_ari(seen),
+        "duplicate_f1": duplicate_f1(rooms, seen),
         "purity": purity([crop.index if crop.index is not None else -1 for crop in known], truth),
         "noise": sum(crop.index == -1 for crop in known),
         **{
             f"ari_{name}": round(float(adjusted_rand_score(truth, [given[crop.name] for crop in known])), 4)
             for name, given in plain.items()
         },
+        **{f"auc_{name}": auc for name, auc in flaw_aucs(rooms, seen).items()},
     }
+
+
+def outfit_ari(seen: Seen) -> float:
+    """Adjusted Rand index of the outfits within each true character, weighted by its crops."""
+    shown = shown_figures(seen.clusters, seen.figures, seen.truth)
+    by_identity: dict[str, list[tuple[str, str]]] = {}
+    for crop in seen.clusters:
+        if crop.name in shown and crop.outfit is not None:
+            figure = shown[crop.name]
+            by_identity.setdefault(figure.identity, []).append((figure.outfit, f"{crop.index}/{crop.outfit}"))
+    scores = [adjusted_rand_score(*zip(*pairs, strict=True)) for pairs in by_identity.values()]
+    return round(float(np.average(scores, weights=[len(pairs) for pairs in by_identity.values()])), 4)
 
 
 def purity(labels: list[int], truth: list[str]) -> float:

@@ -34,11 +34,14 @@ def _rules(params: CleanParams) -> Rules:
         raise StageError.invalid(f"curator.clean: min_side is {params.min_side} px; it must be 0 or more")
     if not 0 <= params.near_duplicate <= 1:
         raise StageError.invalid(f"curator.clean: near_duplicate is {params.near_duplicate}; it must be in 0..1")
+    if not 0 <= params.min_quality <= 1:
+        raise StageError.invalid(f"curator.clean: min_quality is {params.min_quality}; it must be in 0..1")
     return Rules(
         min_side=max(1, params.min_side),
         near_duplicate=params.near_duplicate,
         drop_monochrome=params.drop_monochrome,
         exactly_one_face=params.exactly_one_face,
+        min_quality=params.min_quality,
     )
 
 

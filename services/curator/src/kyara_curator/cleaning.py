@@ -5,15 +5,17 @@ candidate are decoded.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import PIL.Image
 
 from kyara_artifacts import BadPicture, Box, Image
+from kyara_curator.framing import framing_of
 from kyara_curator.geometry import Corners, boxes_inside, padded, shortest_side
 from kyara_curator.looks import Print, first_seen, is_monochrome, print_of
 from kyara_curator.names import UniqueNames, safe_stem
+from kyara_curator.quality import Flaws, flaws_of
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,12 @@ class Candidate:
     name: str
     frame: Image
     corners: Corners
+    person: Box
+    """In px of the frame."""
     boxes: tuple[Box, ...]
     """What else the frame's boxes say about this part of it, in px of the crop."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Its flaws and its quality, once it was looked at."""
 
     def cut(self, picture: PIL.Image.Image) -> PIL.Image.Image:
         """The crop, out of the decoded frame."""
@@ -43,6 +49,7 @@ class Candidate:
             shot=self.frame.shot,
             sharpness=self.frame.sharpness,
             boxes=self.boxes,
+            scores=self.scores,
             crop="person",
             parent=self.frame.name,
             parent_box=tuple(float(value) for value in self.corners),  # type: ignore[arg-type]
@@ -57,6 +64,7 @@ class Rules:
     near_duplicate: float
     drop_monochrome: bool
     exactly_one_face: bool
+    min_quality: float
 
 
 class Bench(Protocol):
@@ -102,6 +110,9 @@ def clean(frames: Iterable[Image], rules: Rules, bench: Bench, counts: Counts) -
     if rules.drop_monochrome:
         seen = _in_colour(seen, bench)
         left("in colour", [each.candidate for each in seen])
+    if rules.min_quality:
+        seen = _good_enough(seen, rules.min_quality, bench)
+        left("of good quality", [each.candidate for each in seen])
     return left("without near-duplicates", _without_repeats(seen, rules.near_duplicate, bench))
 
 
@@ -126,7 +137,7 @@ def _persons(frames: list[Image], bench: Bench) -> Iterator[Candidate]:
             if shortest_side(corners) < 1:
                 bench.reject(name, "the person's box lies outside the picture")
                 continue
-            yield Candidate(name, frame, corners, boxes_inside(others, corners))
+            yield Candidate(name, frame, corners, box, boxes_inside(others, corners))
 
 
 def _kept(candidates: list[Candidate], flaw: Callable[[Candidate], str | None], bench: Bench) -> list[Candidate]:
@@ -157,6 +168,7 @@ class _Seen:
     candidate: Candidate
     print_: Print
     monochrome: bool
+    flaws: Flaws
 
 
 def _seen(candidates: list[Candidate], bench: Bench) -> list[_Seen]:
@@ -171,7 +183,9 @@ def _seen(candidates: list[Candidate], bench: Bench) -> list[_Seen]:
             continue
         for each in groups[frame.sha256]:
             crop = each.cut(picture)
-            seen.append(_Seen(each, print_of(crop), is_monochrome(crop)))
+            flaws = flaws_of(crop, each.boxes, framing_of(each.person, each.frame))
+            judged = replace(each, scores=flaws.scores)
+            seen.append(_Seen(judged, print_of(crop), is_monochrome(crop), flaws))
     return seen
 
 
@@ -182,9 +196,20 @@ def _in_colour(seen: list[_Seen], bench: Bench) -> list[_Seen]:
     return [each for each in seen if not each.monochrome]
 
 
+def _good_enough(seen: list[_Seen], least: float, bench: Bench) -> list[_Seen]:
+    kept = []
+    for each in seen:
+        if each.flaws.quality >= least:
+            kept.append(each)
+        else:
+            flaw = f"{each.flaws.worst} {getattr(each.flaws, each.flaws.worst):.2f}"
+            bench.reject(each.candidate.name, f"quality is {each.flaws.quality:.2f}, at least {least:g} is wanted: {flaw}")
+    return kept
+
+
 def _without_repeats(seen: list[_Seen], limit: float, bench: Bench) -> list[Candidate]:
-    """One of each group of near-duplicates: the one from the sharpest frame, the first of equals."""
-    order = sorted(seen, key=lambda each: -(each.candidate.frame.sharpness or 0.0))
+    """One of each group of near-duplicates: the one of best quality, then from the sharpest frame, the first of equals."""
+    order = sorted(seen, key=lambda each: (-round(each.flaws.quality, 1), -(each.candidate.frame.sharpness or 0.0)))
     originals = first_seen([each.print_ for each in order], limit)
     kept = set()
     for place, original in enumerate(originals):

@@ -78,6 +78,7 @@ class Cleaning(Section):
     near_duplicate: Share
     drop_monochrome: bool
     exactly_one_face: bool
+    min_quality: Share = 0
 
 
 class Embedding(Section):

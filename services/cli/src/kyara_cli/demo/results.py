@@ -58,17 +58,26 @@ def person_recall(figures: ImageSet, truth: EpisodeTruth) -> float:
 
 def identities_of(clusters: ImageSet, figures: ImageSet, truth: EpisodeTruth) -> dict[str, str]:
     """The true identity of each crop, by name; crops that fit no figure are left out."""
+    return {name: figure.identity for name, figure in shown_figures(clusters, figures, truth).items()}
+
+
+def shown_figures(crops: ImageSet, figures: ImageSet, truth: EpisodeTruth) -> dict[str, FigureTruth]:
+    """The true figure of each crop, by name; crops that fit no figure are left out."""
     frames = {frame.name: frame for frame in figures}
-    identities: dict[str, str] = {}
-    for crop in clusters:
-        if crop.parent_box is None or crop.parent not in frames:
-            continue
-        candidates = [(figure, person) for figure in _figures(frames[crop.parent], truth) if (person := _person(figure))]
-        if candidates:
-            figure, person = max(candidates, key=lambda pair: _iou(pair[1], crop.parent_box or (0, 0, 0, 0)))
-            if _iou(person, crop.parent_box) >= SAME_BOX_IOU:
-                identities[crop.name] = figure.identity
-    return identities
+    shown: dict[str, FigureTruth] = {}
+    for crop in crops:
+        if crop.parent_box and crop.parent in frames:
+            figure = figure_at(crop.parent_box, frames[crop.parent].time_s or 0.0, truth)
+            if figure:
+                shown[crop.name] = figure
+    return shown
+
+
+def figure_at(box: Corners, time_s: float, truth: EpisodeTruth) -> FigureTruth | None:
+    """The figure whose person box is most like `box` at a time, when one is."""
+    candidates = [(figure, person) for figure in truth.at(time_s) if (person := _person(figure))]
+    figure, person = max(candidates, key=lambda pair: _iou(pair[1], box), default=(None, box))
+    return figure if _iou(person, box) >= SAME_BOX_IOU else None
 
 
 def cluster_ari(clusters: ImageSet, identities: dict[str, str]) -> float:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekyara/curator/v1/curator.proto\x12\x10kyara.curator.v1\"j\n\x0b\x43leanParams\x12\x10\n\x08min_side\x18\x01 \x01(\x05\x12\x16\n\x0enear_duplicate\x18\x02 \x01(\x01\x12\x17\n\x0f\x64rop_monochrome\x18\x03 \x01(\x08\x12\x18\n\x10\x65xactly_one_face\x18\x04 \x01(\x08\"\xbb\x02\n\rPackageParams\x12\x0f\n\x07trigger\x18\x01 \x01(\t\x12\x12\n\ncrop_kinds\x18\x02 \x03(\t\x12\x15\n\rmin_crop_side\x18\x03 \x01(\x05\x12\x16\n\x0enear_duplicate\x18\x04 \x01(\x01\x12\x14\n\x0ctagger_model\x18\x05 \x01(\t\x12\x16\n\x0e\x64\x65tector_model\x18\x06 \x01(\t\x12\x15\n\rtag_threshold\x18\x07 \x01(\x02\x12\x16\n\x0e\x63ore_tag_share\x18\x08 \x01(\x01\x12\x18\n\x10\x63ore_trait_share\x18\t \x01(\x01\x12\x17\n\x0fprune_core_tags\x18\n \x01(\x08\x12\x12\n\nmax_images\x18\x0b \x01(\x05\x12\x12\n\nmin_images\x18\x0c \x01(\x05\x12\x10\n\x08packages\x18\r \x03(\t\x12\x0c\n\x04seed\x18\x0e \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekyara/curator/v1/curator.proto\x12\x10kyara.curator.v1\"\x7f\n\x0b\x43leanParams\x12\x10\n\x08min_side\x18\x01 \x01(\x05\x12\x16\n\x0enear_duplicate\x18\x02 \x01(\x01\x12\x17\n\x0f\x64rop_monochrome\x18\x03 \x01(\x08\x12\x18\n\x10\x65xactly_one_face\x18\x04 \x01(\x08\x12\x13\n\x0bmin_quality\x18\x05 \x01(\x01\"\xbb\x02\n\rPackageParams\x12\x0f\n\x07trigger\x18\x01 \x01(\t\x12\x12\n\ncrop_kinds\x18\x02 \x03(\t\x12\x15\n\rmin_crop_side\x18\x03 \x01(\x05\x12\x16\n\x0enear_duplicate\x18\x04 \x01(\x01\x12\x14\n\x0ctagger_model\x18\x05 \x01(\t\x12\x16\n\x0e\x64\x65tector_model\x18\x06 \x01(\t\x12\x15\n\rtag_threshold\x18\x07 \x01(\x02\x12\x16\n\x0e\x63ore_tag_share\x18\x08 \x01(\x01\x12\x18\n\x10\x63ore_trait_share\x18\t \x01(\x01\x12\x17\n\x0fprune_core_tags\x18\n \x01(\x08\x12\x12\n\nmax_images\x18\x0b \x01(\x05\x12\x12\n\nmin_images\x18\x0c \x01(\x05\x12\x10\n\x08packages\x18\r \x03(\t\x12\x0c\n\x04seed\x18\x0e \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kyara.curator.v1.curator_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CLEANPARAMS']._serialized_start=52
-  _globals['_CLEANPARAMS']._serialized_end=158
-  _globals['_PACKAGEPARAMS']._serialized_start=161
-  _globals['_PACKAGEPARAMS']._serialized_end=476
+  _globals['_CLEANPARAMS']._serialized_end=179
+  _globals['_PACKAGEPARAMS']._serialized_start=182
+  _globals['_PACKAGEPARAMS']._serialized_end=497
 # @@protoc_insertion_point(module_scope)

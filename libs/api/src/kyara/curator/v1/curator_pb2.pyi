@@ -28,6 +28,7 @@ class CleanParams(_message.Message):
     NEAR_DUPLICATE_FIELD_NUMBER: _builtins.int
     DROP_MONOCHROME_FIELD_NUMBER: _builtins.int
     EXACTLY_ONE_FACE_FIELD_NUMBER: _builtins.int
+    MIN_QUALITY_FIELD_NUMBER: _builtins.int
     min_side: _builtins.int
     """Shortest side of a crop in px."""
     near_duplicate: _builtins.float
@@ -36,6 +37,8 @@ class CleanParams(_message.Message):
     """Drop pictures without colour."""
     exactly_one_face: _builtins.bool
     """How many faces and heads a person crop holds exactly; false takes any."""
+    min_quality: _builtins.float
+    """Quality (1 less the worst flaw, 0..1) under which a crop is set aside; 0 takes any."""
     def __init__(
         self,
         *,
@@ -43,10 +46,11 @@ class CleanParams(_message.Message):
         near_duplicate: _builtins.float = ...,
         drop_monochrome: _builtins.bool = ...,
         exactly_one_face: _builtins.bool = ...,
+        min_quality: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_monochrome", b"drop_monochrome", "exactly_one_face", b"exactly_one_face", "min_side", b"min_side", "near_duplicate", b"near_duplicate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_monochrome", b"drop_monochrome", "exactly_one_face", b"exactly_one_face", "min_quality", b"min_quality", "min_side", b"min_side", "near_duplicate", b"near_duplicate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
