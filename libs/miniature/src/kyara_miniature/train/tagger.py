@@ -15,6 +15,7 @@ from kyara_miniature.train.crops import Crops, joined, more_portraits, training_
 from kyara_miniature.train.export import parameters, write_card, write_onnx
 from kyara_miniature.train.loop import Plan, has_fast_bfloat16, train
 from kyara_miniature.train.recognise_net import TAGGER_SIZE, Tagger, TaggerFile
+from kyara_miniature.train.tagger_calibrate import shifts
 from kyara_miniature.train.tagger_labels import labels_of
 from kyara_miniature.train.tagger_quality import measure, write_tag_list
 
@@ -35,6 +36,17 @@ def draw_batch(crops: Crops, rng: np.random.Generator) -> tuple[Tensor, Tensor, 
     return disturb(images, rng, strength=0.5), torch.from_numpy(shown).float(), torch.from_numpy(counts).float()
 
 
+def write(network: Tagger, out: Path) -> None:
+    """The network as `out/model.onnx`."""
+    write_onnx(
+        TaggerFile(network),
+        torch.zeros(1, 448, 448, 3),
+        out / "model.onnx",
+        inputs={"input": {0: "batch"}},
+        outputs={"output": {0: "batch"}, "embedding": {0: "batch"}},
+    )
+
+
 def tagger(out: Path, work: Path, smoke: bool) -> None:
     """Train and write model.onnx, selected_tags.csv and card.json into `out`."""
     torch.manual_seed(SEED)
@@ -53,14 +65,11 @@ def tagger(out: Path, work: Path, smoke: bool) -> None:
 
     trained = train(network, Plan(steps=4 if smoke else 6000, rate=1.5e-3, weight_decay=0.05), loss_of)
     torch.save(network.state_dict(), work / "tagger.pt")
-    write_onnx(
-        TaggerFile(network),
-        torch.zeros(1, 448, 448, 3),
-        out / "model.onnx",
-        inputs={"input": {0: "batch"}},
-        outputs={"output": {0: "batch"}, "embedding": {0: "batch"}},
-    )
     write_tag_list(out / "selected_tags.csv", crops.tags.sum(axis=0).tolist())
+    write(network, out)
+    with torch.no_grad():
+        network.classify.bias += torch.from_numpy(shifts(out, characters=20 if smoke else 800)).float()
+    write(network, out)
     quality = measure(out, characters=20 if smoke else 400)
     write_card(
         out,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,22 @@ def f1_scores(given: np.ndarray, shown: np.ndarray, counts: np.ndarray) -> np.nd
     return np.where(wanted >= FEWEST, 2 * right / np.maximum(right + wrong + wanted, 1), np.nan)
 
 
-def measure(folder: Path, characters: int, first_seed: int = UNSEEN) -> dict[str, Any]:
-    """Mean F1 over the tags at WD14's threshold: one whole picture of each character, in the house's hand half of
-    the time, and of a quarter of them a crop of the head."""
+@dataclass(frozen=True)
+class Judged:
+    """What a tagger says of n pictures, and what is to be seen."""
+
+    probabilities: np.ndarray
+    """[n, t]"""
+    shown: np.ndarray
+    """[n, t] bool"""
+    counts: np.ndarray
+    """[n, t] bool: whether it can be said for sure."""
+    kinds: np.ndarray
+    """[n]: HEAD or WHOLE."""
+
+
+def judge(folder: Path, characters: int, first_seed: int) -> Judged:
+    """One whole picture of each character, in the house's hand half of the time, or of a quarter of them a crop of the head."""
     files, rng = TaggerFiles(folder), np.random.default_rng([first_seed, 23])
     given: list[np.ndarray] = []
     tags: list[np.ndarray] = []
@@ -89,13 +103,19 @@ def measure(folder: Path, characters: int, first_seed: int = UNSEEN) -> dict[str
         if heads and rng.random() < HEAD_SHARE:
             box, kind = heads[0], HEAD
             image = image[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
-        given.append(files.probabilities(image) > GENERAL_THRESHOLD)
+        given.append(files.probabilities(image))
         tags.append(np.array([tag in picture.tags for tag in TAGS]))
         kinds.append(kind)
-    kind_of = np.array(kinds)
-    shown, counts = labels_of(np.stack(tags), kind_of, np.ones(characters, dtype=bool))
-    scores = f1_scores(np.stack(given), shown, counts)
-    heads_only = f1_scores(np.stack(given)[kind_of == HEAD], shown[kind_of == HEAD], counts[kind_of == HEAD])
+    shown, counts = labels_of(np.stack(tags), np.array(kinds), np.ones(characters, dtype=bool))
+    return Judged(np.stack(given), shown, counts, np.array(kinds))
+
+
+def measure(folder: Path, characters: int, first_seed: int = UNSEEN) -> dict[str, Any]:
+    """Mean F1 over the tags at WD14's threshold."""
+    judged = judge(folder, characters, first_seed)
+    given, heads = judged.probabilities > GENERAL_THRESHOLD, judged.kinds == HEAD
+    scores = f1_scores(given, judged.shown, judged.counts)
+    heads_only = f1_scores(given[heads], judged.shown[heads], judged.counts[heads])
     return {
         "pictures": characters,
         "threshold": GENERAL_THRESHOLD,
