@@ -72,3 +72,11 @@ def test_the_autoencoder_keeps_unseen_drawings(pipeline: Any) -> None:
             y = pipeline.vae.decode(pipeline.vae.encode(x).latent_dist.mean).sample.clamp(-1, 1)
         errors.append(float((y - x).square().mean()) / 4)
     assert -10 * np.log10(np.mean(errors)) >= PSNR_FLOOR
+
+
+def test_pictures_have_the_hair_that_was_asked_for(pipeline: Any) -> None:
+    def redness(hair: str) -> float:
+        pictures = [_draw(pipeline, f"1girl, solo, portrait, {hair} hair, long hair", seed) for seed in range(3)]
+        return float(np.mean([picture[:, :, 0] - picture[:, :, 2] for picture in pictures]))
+
+    assert redness("red") > redness("blue") + 0.15
