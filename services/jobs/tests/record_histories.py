@@ -1,7 +1,7 @@
 """Record the histories that test_jobs_replay replays: `python -m services.jobs.tests.record_histories`.
 
-Record anew only together with a change that is meant to break running jobs; the files as they are stand for the
-jobs that run somewhere while a new version is rolled out.
+Only scenarios without a history are recorded: the files as they are stand for the jobs that run somewhere while a new
+version is rolled out. Delete a scenario's files to record it anew, together with a change that is meant to break those.
 """
 
 import asyncio
@@ -31,6 +31,14 @@ def named(jobs: JobServiceStub, _: ScriptedStages) -> str:
     return job_id
 
 
+def merged(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """Two indexes under one name, the third dropped."""
+    job_id = create(jobs, video_spec("merged", wait_for_names=True))
+    until(jobs, job_id, [JobState.JOB_STATE_WAITING])
+    jobs.NameClusters(NameClustersRequest(id=job_id, names={0: "Rin", 1: "Rin", 2: "drop"}))
+    return job_id
+
+
 def pictures(jobs: JobServiceStub, _: ScriptedStages) -> str:
     """A folder of pictures."""
     return create(jobs, JobSpec(recipe="v1.4", character=CharacterJob(name="Aya", folder="/pictures")))
@@ -55,11 +63,11 @@ def failed(jobs: JobServiceStub, stages: ScriptedStages) -> str:
     return create(jobs, video_spec("failed", "season?episodes=2"))
 
 
-SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (named, pictures, cancelled, failed)
+SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (named, merged, pictures, cancelled, failed)
 
 
 async def main() -> None:
-    """Run every scenario, and keep the histories of its workflows."""
+    """Run every scenario that has no history yet, and keep those of its workflows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store_url = f"file://{folder}/store"
@@ -73,6 +81,8 @@ async def main() -> None:
             jobs = process.client()
             client = await Client.connect(temporal.address)
             for scenario in SCENARIOS:
+                if (HISTORIES / f"{scenario.__name__}.json").exists():
+                    continue
                 job_id = scenario(jobs, stages)
                 until_ended(jobs, job_id)
                 await keep(client, job_id, scenario.__name__)

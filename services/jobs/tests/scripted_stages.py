@@ -18,7 +18,6 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from kyara.clusterer.v1.clusterer_pb2 import ClusterParams
 from kyara.fetcher.v1.fetcher_pb2 import ResolveParams
 from kyara.stage.v1 import stage_pb2_grpc
 from kyara.stage.v1.stage_pb2 import (
@@ -228,7 +227,7 @@ def work_of(action: Action, store: Store) -> Outputs:
         case "embedder":
             return {"vectors": blob(store, "vectors", b"vectors")}
         case "clusterer":
-            return cast(store, action)
+            return cast(store)
         case "curator.package":
             dataset = pictures(store, action.inputs["crops"].digest.sha256, 20, core_tags=["horns", "pink_hair"])
             return {"dataset": dataset, "packages": files(store, "raw.zip"), "sheet": blob(store, "sheet", b"sheet")}
@@ -254,13 +253,19 @@ def videos(store: Store, source: str) -> Outputs:
     return {f"video_{n:03}": blob(store, "video", f"{'text' if n in bad else 'video'} {n} of {source}".encode()) for n in names}
 
 
-def cast(store: Store, action: Action) -> Outputs:
-    """Two characters, the first with more crops."""
-    params = ClusterParams()
-    action.params.Unpack(params)
-    shown = {f"character_{n:03}": pictures(store, f"character {n}", 4 - n) for n in range(2)}
-    whole = pictures(store, "clusters", params.min_cluster_size)
+def cast(store: Store) -> Outputs:
+    """Three indexes of 5, 4 and 3 crops; each shows two outfits, the second on one crop."""
+    crops = [[crop(store, index, number) for number in range(5 - index)] for index in range(3)]
+    shown = {f"character_{index:03}": ImageSet(images=tuple(images)).save(store) for index, images in enumerate(crops)}
+    whole = ImageSet(images=tuple(image for images in crops for image in images)).save(store)
     return {"clusters": whole, "sheet": blob(store, "sheet", b"cast"), "summary": put_json(store, "summary", {}), **shown}
+
+
+def crop(store: Store, index: int, number: int) -> Image:
+    """A crop of an index; number 0 wears its second outfit."""
+    digest = store.put(f"crop {number} of index {index}".encode())
+    name, outfit = f"{index}/{number}.png", int(number == 0)
+    return Image(name=name, sha256=digest.sha256, size=digest.size_bytes, width=64, height=64, index=index, outfit=outfit)
 
 
 def blob(store: Store, kind: str, data: bytes) -> ArtifactRef:

@@ -105,6 +105,7 @@ def test_a_character_that_fails_ends_no_other(jobs: JobServiceStub, stages: Scri
     assert [(each.state, each.error) for each in job.characters] == [
         (JobState.JOB_STATE_SUCCEEDED, ""),
         (JobState.JOB_STATE_FAILED, "too few pictures"),
+        (JobState.JOB_STATE_SUCCEEDED, ""),
     ]
 
 

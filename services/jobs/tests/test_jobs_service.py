@@ -25,7 +25,7 @@ from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_artifacts import open_store
 from kyara_jobs.records import Records
-from services.jobs.tests.jobs_world import create, until, until_ended, video_spec
+from services.jobs.tests.jobs_world import create, until_ended, video_spec
 from services.jobs.tests.scripted_stages import Call, ScriptedStages, WorkFailed
 
 VIDEO = VideoJob(sources=["season"])
@@ -170,36 +170,12 @@ def test_a_retried_job_goes_on_from_the_results_that_it_has(jobs: JobServiceStub
     assert refusal(jobs.CancelJob.future(CancelJobRequest(id=job_id)))[0] == grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_a_waiting_job_trains_the_characters_that_are_named(jobs: JobServiceStub) -> None:
-    job_id = create(jobs, video_spec("named", wait_for_names=True))
-    waiting = until(jobs, job_id, [JobState.JOB_STATE_WAITING])
-    assert [character.index for character in waiting.characters] == [0, 1]
-
-    def refused(**names: str) -> str:
-        request = NameClustersRequest(id=job_id, names={int(key[1:]): name for key, name in names.items()})
-        code, message = refusal(jobs.NameClusters.future(request))
-        assert code == grpc.StatusCode.INVALID_ARGUMENT
-        return message
-
-    assert "index 7" in refused(_7="Rin")
-    assert "at least one" in refused()
-    assert "letter" in refused(_0="...")
-    assert "they need two" in refused(_0="Rin", _1="rin")
-    named = jobs.NameClusters(NameClustersRequest(id=job_id, names={1: "Rin"})).job
-    assert named.names[1] == "Rin"
-    job = until_ended(jobs, job_id)
-    assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
-    assert {stage.subject for stage in job.stages if stage.stage == "trainer"} == {"Rin"}
-    code, message = refusal(jobs.NameClusters.future(NameClustersRequest(id=job_id, names={0: "Aya"})))
-    assert code == grpc.StatusCode.FAILED_PRECONDITION
-    assert "waits for names" in message
-
-
 def test_max_characters_trains_the_largest_only(jobs: JobServiceStub) -> None:
     job = until_ended(jobs, create(jobs, video_spec("one-only", max_characters=1)))
     assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
     assert [character.state for character in job.characters] == [
         JobState.JOB_STATE_SUCCEEDED,
+        JobState.JOB_STATE_UNSPECIFIED,
         JobState.JOB_STATE_UNSPECIFIED,
     ]
     assert {stage.subject for stage in job.stages if stage.stage == "trainer"} == {"Demo-0"}

@@ -8,6 +8,7 @@ from temporalio import activity
 from kyara.jobs.v1.jobs_pb2 import Job, StageStatus
 from kyara.stage.v1.stage_pb2 import Action, ArtifactRef, Caller
 from kyara_artifacts import ImageSet, Store, get_json
+from kyara_jobs.merging import merged
 from kyara_jobs.order import DatasetFacts, Verdict
 from kyara_jobs.records import Records
 from kyara_jobs.stage_call import StageCall, StageServers
@@ -33,6 +34,12 @@ class Activities:
     async def count_images(self, images: ArtifactRef) -> int:
         """How many pictures an image set holds."""
         return len(await asyncio.to_thread(ImageSet.load, self._store, images))
+
+    @activity.defn
+    async def merge_indexes(self, clusters: ArtifactRef, indexes: list[int]) -> ArtifactRef:
+        """One image set of the crops of several indexes; `clusters` holds all crops with theirs."""
+        whole = await asyncio.to_thread(ImageSet.load, self._store, clusters)
+        return await asyncio.to_thread(merged(whole, indexes).save, self._store)
 
     @activity.defn
     async def describe_dataset(self, dataset: ArtifactRef) -> DatasetFacts:

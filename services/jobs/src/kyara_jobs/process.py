@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from temporalio import workflow
@@ -97,8 +97,14 @@ class Process:
     async def publish_cast(self, cast: Outputs) -> None:
         """The characters of a job as one dataset, where the job says where to."""
         if self._spec.publish.WhichOneof("where"):
-            shown = {name: cast[name] for name in ("clusters", "sheet")} | cast.numbered("character")
+            shown = {name: cast[name] for name in ("clusters", "sheet")}
             await self._run("publisher.dataset", params.publish_dataset(self._spec), **shown)
+
+    async def crops_of(self, cast: Outputs, indexes: Sequence[int]) -> ArtifactRef:
+        """The crops of a character whom one index shows, or several."""
+        if len(indexes) == 1:
+            return cast[f"character_{indexes[0]:03}"]
+        return await look_up(Activities.merge_indexes, cast["clusters"], list(indexes))
 
     async def package(self, name: str, crops: ArtifactRef) -> Outputs:
         """One character's crops to a captioned dataset and its packages."""
@@ -151,6 +157,8 @@ class Process:
         return Outputs(status)
 
 
-async def look_up(activity: Callable[[Activities, ArtifactRef], Awaitable[T]], artifact: ArtifactRef) -> T:
-    """What a short activity reads in the store about `artifact`."""
-    return await workflow.execute_activity_method(activity, artifact, start_to_close_timeout=SHORT, retry_policy=SHORT_RETRIES)
+async def look_up(activity: Callable[..., Awaitable[T]], *artifacts: Any) -> T:
+    """What a short activity makes of `artifacts` in the store."""
+    return await workflow.execute_activity_method(
+        activity, args=artifacts, start_to_close_timeout=SHORT, retry_policy=SHORT_RETRIES
+    )

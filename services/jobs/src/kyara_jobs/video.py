@@ -1,13 +1,13 @@
 """A season of anime to one LoRA per character."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from temporalio import workflow
 
 from kyara.jobs.v1.jobs_pb2 import CharacterStatus, JobState, VideoJob
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_jobs.failures import each, failure, good_ones
-from kyara_jobs.names import check_names
+from kyara_jobs.names import characters_in, check_names, is_dropped
 from kyara_jobs.order import Order
 from kyara_jobs.part import Part
 from kyara_jobs.pipeline import Pipeline
@@ -51,7 +51,7 @@ class VideoToLoras(Pipeline):
         await self.show(cast)
         await self.process.publish_cast(cast)
         await self.names_are_known(video)
-        await self.train(self.chosen(cast, video))
+        await self.train(await self.chosen(cast, video))
 
     async def videos_in(self, sources: Sequence[str]) -> list[ArtifactRef]:
         """All videos of all sources, in order. A bad source is set aside unless all are."""
@@ -79,8 +79,8 @@ class VideoToLoras(Pipeline):
     async def show(self, cast: Outputs) -> None:
         """Say which characters there are, under the names that they have unless somebody gives them others."""
         for index, crops in enumerate(cast.numbered("character").values()):
-            name = self.job.names.get(index) or f"{self.order.spec.name}-{index}"
-            await self.add_character(index, name, crops)
+            await self.add_character(index, f"{self.order.spec.name}-{index}", crops)
+        self.show_names()
         if not self.job.characters:
             raise failure("FAILED_PRECONDITION", "no character was found: too few of the crops show the same one")
 
@@ -91,12 +91,17 @@ class VideoToLoras(Pipeline):
             await workflow.wait_condition(lambda: bool(self.job.names))
             self.job.state = JobState.JOB_STATE_RUNNING
 
+    def show_names(self) -> None:
+        """Put the names that were given in the place of those made up."""
+        for character in self.job.characters:
+            if not is_dropped(given := self.job.names.get(character.index, character.name)):
+                character.name = given
+
     @workflow.update
     async def name_clusters(self, names: dict[int, str]) -> None:
-        """Name the characters to train, and go on."""
+        """Name, merge or drop indexes, and go on."""
         self.job.names.update(names)
-        for character in self.job.characters:
-            character.name = names.get(character.index, character.name)
+        self.show_names()
 
     @name_clusters.validator
     def names_fit(self, names: dict[int, str]) -> None:
@@ -105,9 +110,17 @@ class VideoToLoras(Pipeline):
             raise failure("FAILED_PRECONDITION", f"job {self.job.id} does not wait for names; a job does with wait_for_names")
         check_names(names, {character.index for character in self.job.characters})
 
-    def chosen(self, cast: Outputs, video: VideoJob) -> list[tuple[CharacterStatus, ArtifactRef]]:
-        """The characters to train, largest first: those named, when any is, and no more than asked for."""
-        crops = list(cast.numbered("character").values())
-        wanted = [each for each in self.job.characters if not self.job.names or each.index in self.job.names]
-        limit = video.max_characters or len(wanted)
-        return [(character, crops[character.index]) for character in wanted[:limit]]
+    async def chosen(self, cast: Outputs, video: VideoJob) -> list[tuple[CharacterStatus, ArtifactRef]]:
+        """The characters to train, each with all its crops: largest first, and no more than asked for."""
+        found = {character.index: character for character in self.job.characters}
+        wanted = characters_in(self.job.names, found)
+        wanted.sort(key=lambda indexes: -sum(found[index].images for index in indexes))
+        return [await self.one_of(cast, found, indexes) for indexes in wanted[: video.max_characters or None]]
+
+    async def one_of(
+        self, cast: Outputs, found: Mapping[int, CharacterStatus], indexes: Sequence[int]
+    ) -> tuple[CharacterStatus, ArtifactRef]:
+        """The character that `indexes` show, under the first of them."""
+        first, *others = indexes
+        found[first].merged.extend(others)
+        return found[first], await self.process.crops_of(cast, indexes)

@@ -48,6 +48,7 @@ def worker(client: Client, task_queue: str, activities: Activities) -> Worker:
         activities=[
             activities.run_stage,
             activities.count_images,
+            activities.merge_indexes,
             activities.describe_dataset,
             activities.read_verdict,
             activities.keep_record,

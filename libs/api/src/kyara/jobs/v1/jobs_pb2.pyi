@@ -241,6 +241,7 @@ class CharacterStatus(_message.Message):
     BEST_STEP_FIELD_NUMBER: _builtins.int
     RECSCORE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    MERGED_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     name: _builtins.str
     images: _builtins.int
@@ -249,6 +250,10 @@ class CharacterStatus(_message.Message):
     best_step: _builtins.int
     recscore: _builtins.float
     error: _builtins.str
+    @_builtins.property
+    def merged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Other indexes that got the same name: their crops are this character's too."""
+
     def __init__(
         self,
         *,
@@ -259,10 +264,11 @@ class CharacterStatus(_message.Message):
         best_step: _builtins.int = ...,
         recscore: _builtins.float = ...,
         error: _builtins.str = ...,
+        merged: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_step", b"best_step", "error", b"error", "images", b"images", "index", b"index", "name", b"name", "recscore", b"recscore", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_step", b"best_step", "error", b"error", "images", b"images", "index", b"index", "merged", b"merged", "name", b"name", "recscore", b"recscore", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,7 +631,10 @@ class NameClustersRequest(_message.Message):
     id: _builtins.str
     @_builtins.property
     def names(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
-        """Index of a character (see Job.characters) to its name; an index that is left out is not trained."""
+        """Index (see Job.characters) to a name. Indexes of one name become one character. The word `drop`
+        leaves an index out. When any index is named, those that are not are left out too; when indexes are
+        only dropped, the others go on as they are.
+        """
 
     def __init__(
         self,

@@ -119,7 +119,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def NameClusters(self, request, context):
-        """Names the characters that a WAITING job found, and lets it go on.
+        """Names, merges and drops the characters that a WAITING job found, and lets it go on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,7 @@ class JobServiceStub:
     RetryJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.RetryJobResponse]
     """Starts a failed or cancelled job again; finished stages answer from their results."""
     NameClusters: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]
-    """Names the characters that a WAITING job found, and lets it go on."""
+    """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
     ListRecipes: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]
 
 @_typing.type_check_only
@@ -57,7 +57,7 @@ class JobServiceAsyncStub(JobServiceStub):
     RetryJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.RetryJobResponse]  # type: ignore[assignment]
     """Starts a failed or cancelled job again; finished stages answer from their results."""
     NameClusters: _aio.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]  # type: ignore[assignment]
-    """Names the characters that a WAITING job found, and lets it go on."""
+    """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
     ListRecipes: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]  # type: ignore[assignment]
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -112,7 +112,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.NameClustersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.NameClustersResponse, _abc.Awaitable[_jobs_pb2.NameClustersResponse]]:
-        """Names the characters that a WAITING job found, and lets it go on."""
+        """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
 
     @_abc_1.abstractmethod
     def ListRecipes(
