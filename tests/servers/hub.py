@@ -11,8 +11,8 @@ origin. Histories are kept, so that a pinned revision goes on answering after la
         hub.files("model", "kyara/lora")            # path -> bytes, of `main` or of any revision
 
 `chunk_size` switches LFS uploads to multi-part; `cut_after` breaks the next large download after that many
-bytes; `fail(method, path, status)` answers the next matching request with an error; `requests` is what was
-asked so far.
+bytes; `fail(method, path, status)` answers the next matching request with an error; `hold(method, path)` keeps one
+waiting, so that its client can be killed meanwhile; `requests` is what was asked so far.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 LFS_SUFFIXES = (".safetensors", ".onnx", ".bin", ".pt", ".ckpt", ".zip", ".tar", ".parquet", ".npz", ".7z")
+# Letters and digits with single separators between them, but that `__` may stand; ASCII only, at most 96 characters.
+REPO_NAME = re.compile(r"(?=.{1,96}$)[A-Za-z0-9_](?:[A-Za-z0-9_]|[.-](?=[A-Za-z0-9_]))*")
 LFS_FROM_BYTES = 10 * 1024 * 1024
 ROUTE_REPO = r"/(?P<prefix>datasets/)?(?P<repo>[\w.-]+/[\w.-]+)"
 ROUTE_API = r"/api/(?P<kind>model|dataset)s/(?P<repo>[\w.-]+/[\w.-]+)"
@@ -89,6 +91,24 @@ class HubError(Exception):
         self.status, self.message, self.code, self.extra = status, message, code, extra
 
 
+class Held:
+    """A request that waits for its answer, and gets none."""
+
+    def __init__(self, method: str, path: str, skip: int) -> None:
+        self.method, self.path, self.skip = method, path, skip
+        self.reached = threading.Event()
+        """Set once the request is here."""
+        self._dropped = threading.Event()
+
+    def drop(self) -> None:
+        """Break the connection off."""
+        self._dropped.set()
+
+    def wait(self) -> None:
+        self.reached.set()
+        self._dropped.wait(120)
+
+
 class LocalHub:
     """A hub on a free loopback port; use it as a context manager."""
 
@@ -103,6 +123,7 @@ class LocalHub:
         self.parts: dict[str, dict[int, bytes]] = {}
         self.lock = threading.RLock()
         self._failures: list[tuple[str, str, int]] = []
+        self._held: list[Held] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         # Large files come from another origin, as on the public Hub: its name differs, its port does not.
         self.storage = f"http://localhost:{self._server.server_port}"
@@ -136,7 +157,23 @@ class LocalHub:
         """Answer the next request with this method, and a path that matches the pattern, with `status`."""
         self._failures.append((method, path, status))
 
+    def hold(self, method: str, path: str, skip: int = 0) -> Held:
+        """Keep a request with this method, and a path that matches the pattern, waiting; the first `skip` go through."""
+        held = Held(method, path, skip)
+        self._held.append(held)
+        return held
+
     # --- what the handler asks -------------------------------------------------------------------
+
+    def take_held(self, method: str, path: str) -> Held | None:
+        with self.lock:
+            for held in self._held:
+                if held.method == method and re.search(held.path, path):
+                    if held.skip == 0:
+                        self._held.remove(held)
+                        return held
+                    held.skip -= 1
+        return None
 
     def take_failure(self, method: str, path: str) -> int | None:
         with self.lock:
@@ -161,6 +198,8 @@ class LocalHub:
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
         kind, name = body.get("type", "model"), f"{body.get('organization') or 'user'}/{body['name']}"
         url = f"{self.endpoint}/{'datasets/' if kind == 'dataset' else ''}{name}"
+        if not REPO_NAME.fullmatch(body["name"]) or body["name"].endswith(".git"):
+            raise HubError(400, f"Invalid repo name: {body['name']}")
         if (kind, name) in self.repos:
             raise HubError(409, f"You already created this {kind} repo", url=url)
         repo = self._new_repository(kind, name)
@@ -238,6 +277,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.body = self._read_body()
         self.hub.requests.append((self.command, path))
+        if held := self.hub.take_held(self.command, path):
+            held.wait()
+            self.close_connection = True
+            return
         try:
             if status := self.hub.take_failure(self.command, path):
                 raise HubError(status, f"asked to fail with {status}")
@@ -465,15 +508,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _bytes(self, data: bytes, headers: dict[str, str], may_cut: bool = False) -> None:
         """Send the whole or the range asked for; with `cut_after` set, break off once in the middle."""
-        status, start = 200, 0
+        status, whole = 200, data
         headers = headers | {"Content-Type": "application/octet-stream"}
-        if match := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+        if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             self.hub.ranges.append(match[0])
             status, start = 206, int(match[1])
-            if start >= len(data):
+            if start >= len(whole):
                 raise HubError(416, "range past the end")
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        data = data[start:]
+            data = whole[start : int(match[2]) + 1] if match[2] else whole[start:]
+            headers["Content-Range"] = f"bytes {start}-{start + len(data) - 1}/{len(whole)}"
         if may_cut and self.hub.cut_after is not None and self.command == "GET":
             cut, self.hub.cut_after = self.hub.cut_after, None
             self.send_response(status)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef
-from kyara_artifacts import File, FileSet, Image, ImageSet, Store, contact_sheet, put_json, put_picture, ref
+from kyara_artifacts import Box, File, FileSet, Image, ImageSet, Store, contact_sheet, put_json, put_picture, ref
 
 PROMPT = {"name": "plain", "text": "hana, blue hair", "negative": "blurry", "seed": 7}
 
@@ -24,6 +24,21 @@ def clusters(store: Store) -> dict[str, ArtifactRef]:
     images = [picture(store, f"e/{number}.png", 10 * number, index=number % 2) for number in range(6)]
     images.append(picture(store, "../../evil.png", 90, index=-1))
     return {"clusters": ImageSet(images=tuple(images)).save(store), "sheet": sheet(store)}
+
+
+def season(store: Store, indexes: int, each: int) -> dict[str, ArtifactRef]:
+    """Inputs of `publisher.dataset`: so many indexes of so many crops each, and as many of noise."""
+    images = [crop(store, index, number) for index in (*range(indexes), -1) for number in range(each)]
+    return {"clusters": ImageSet(images=tuple(images)).save(store), "sheet": sheet(store)}
+
+
+def crop(store: Store, index: int, number: int) -> Image:
+    """A crop as the clusterer gives it."""
+    known = {"source": "e01.mkv", "time_s": 1.5 * number, "shot": number, "scores": {"quality": 0.5}}
+    face = Box(kind="face", x0=1, y0=2, x1=9, y1=8, score=0.9)
+    worn = {} if index < 0 else {"outfit": number % 2}
+    name = f"e01/Show.S01.1080p_{index}_{number}.png"
+    return picture(store, name, (100 * index + number) % 256, index=index, boxes=(face,), **known, **worn)
 
 
 def file(store: Store, name: str, data: bytes, **meta: object) -> File:

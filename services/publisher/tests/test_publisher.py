@@ -9,7 +9,7 @@ import pytest
 
 from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams, Target
 from kyara_artifacts import Store, get_json, open_store
-from kyara_publisher.repository import safe_name, zipped
+from kyara_publisher.repository import safe_name
 from kyara_publisher.settings import PublisherSettings
 from kyara_publisher.stage import OPERATIONS
 from kyara_stage import StageError
@@ -106,10 +106,6 @@ def test_a_hub_without_a_token_or_that_refuses_is_said(store: Store, settings: P
 def test_nowhere_to_publish_to_is_said(store: Store, settings: PublisherSettings) -> None:
     with pytest.raises(StageError, match="nowhere"):
         run_operation(LORA, lora_params(Target()), publisher_world.lora(store), store, settings)
-
-
-def test_zips_of_the_same_files_are_the_same_bytes() -> None:
-    assert zipped({"b": b"2", "a": b"1"}) == zipped({"a": b"1", "b": b"2"})
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", ".hidden", "x\0y", ""])

@@ -1,6 +1,7 @@
 """Where things are published to: mended when broken, every link leading somewhere, a hub's trouble told apart."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import pytest
 
 from kyara.publisher.v1.publisher_pb2 import PublishLoraParams, Target
 from kyara_artifacts import get_json, open_store
+from kyara_publisher.hub import hub_name
 from kyara_publisher.settings import PublisherSettings
 from kyara_publisher.stage import OPERATIONS
 from kyara_stage import StageError
 from kyara_stage.testing import run_operation
 from services.publisher.tests import publisher_world
-from tests.servers.hub import LocalHub
+from tests.servers.hub import REPO_NAME, LocalHub
 from tests.servers.processes import free_port
 
 TOKEN = "hf_right"
@@ -83,6 +85,33 @@ def test_a_hub_that_is_away_is_worth_another_attempt(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=address) as failed:
         publish(tmp_path, Target(hub_owner="kyara"), hub=address)
     assert failed.value.code.name == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("show-dataset", "show-dataset"),
+        ("hana of the north", "hana_of_the_north-"),
+        ("Café -- π", "Cafe-"),
+        ("初音ミク", ""),
+        ("../../etc", "etc-"),
+        ("x" * 300, "x" * 80 + "-"),
+        ("lora.git", "lora-"),
+    ],
+)
+def test_a_name_from_outside_becomes_one_that_a_hub_takes_and_shares_with_no_other(name: str, repository: str) -> None:
+    given = hub_name(name)
+    assert REPO_NAME.fullmatch(given)
+    assert given == name or re.fullmatch(re.escape(repository) + "[0-9a-f]{8}", given)
+    assert hub_name(name + "!") != given
+
+
+@pytest.mark.parametrize("owner", ["", "a/b", "..", "some one", "../someone", "-a", "ä"])
+def test_an_owner_that_no_hub_has_is_refused(tmp_path: Path, hub: LocalHub, owner: str) -> None:
+    with pytest.raises(StageError, match="owner") as failed:
+        publish(tmp_path, Target(hub_owner=owner), hub=hub.endpoint)
+    assert failed.value.code.name == "INVALID_ARGUMENT"
+    assert not hub.requests
 
 
 def test_a_token_that_the_hub_refuses_ends_the_stage_and_is_not_shown(tmp_path: Path, hub: LocalHub) -> None:

@@ -1,12 +1,13 @@
 """The repository of a LoRA: every save with its previews, the best step first."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kyara.stage.v1.stage_pb2 import Digest
 from kyara_artifacts import FileSet, Image, ImageSet, Store
-from kyara_publisher.repository import Files, json_file, safe_name, table, zipped
+from kyara_publisher.archives import Archive
+from kyara_publisher.repository import README, Files, json_file, safe_name, table
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Lora:
     saves: FileSet
     previews: ImageSet
     scores: Mapping[str, Any]
-    sheet: bytes
-    curve: bytes
+    sheet: Digest
+    curve: Digest
     packages: FileSet
     dataset: ImageSet
     dataset_sha256: str
@@ -40,12 +41,12 @@ def lora_repository(store: Store, lora: Lora) -> Files:
         files[f"{step}/{name}.zip"] = _archive(store, name, save.digest, shown)
     files |= {f"dataset/{safe_name(package.name)}": package.digest for package in lora.packages}
     files["meta.json"] = json_file(_meta(lora))
-    files["README.md"] = _readme(lora, name)
+    files[README] = _readme(lora, name)
     return files
 
 
-def _previews(step: int, previews: ImageSet, prompts: Mapping[str, Mapping[str, Any]]) -> Files:
-    files: Files = {}
+def _previews(step: int, previews: ImageSet, prompts: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes | Digest]:
+    files: dict[str, bytes | Digest] = {}
     for preview in previews:
         if preview.step == step and preview.prompt:
             stem = safe_name(preview.prompt)
@@ -63,9 +64,13 @@ def _info(preview: Image, prompt: Mapping[str, Any]) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _archive(store: Store, name: str, save: Digest, shown: Files) -> bytes:
-    packed = {f"previews/{path}": data if isinstance(data, bytes) else store.get(data) for path, data in shown.items()}
-    return zipped(packed | {f"{name}.safetensors": store.get(save)})
+def _archive(store: Store, name: str, save: Digest, shown: Mapping[str, bytes | Digest]) -> Archive:
+    def entries() -> Iterator[tuple[str, bytes]]:
+        yield f"{name}.safetensors", store.get(save)
+        for path, data in sorted(shown.items()):
+            yield f"previews/{path}", data if isinstance(data, bytes) else store.get(data)
+
+    return Archive(entries)
 
 
 def _meta(lora: Lora) -> dict[str, Any]:

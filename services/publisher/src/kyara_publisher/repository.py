@@ -1,31 +1,35 @@
-"""A repository before it is anywhere: its files by path, in memory or as blobs of the store."""
+"""A repository before it is anywhere: its files by path, in memory, as blobs of the store, or as archives to be written."""
 
-import io
 import json
 import re
-import zipfile
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kyara.stage.v1.stage_pb2 import Digest
 from kyara_artifacts import Store
+from kyara_publisher.archives import Archive
 
-Files = dict[str, bytes | Digest]
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+README = "README.md"
+File = bytes | Digest | Archive
+Files = dict[str, File]
+Receipt = dict[str, Any]
+"""Where a repository was published (`where`), and the SHA-256 of its `files` by path."""
 
 
-def content(store: Store, file: bytes | Digest) -> bytes:
-    """A file's bytes."""
-    return file if isinstance(file, bytes) else store.get(file)
+def in_order(files: Files) -> list[str]:
+    """The paths as they are published: until the README is there, nobody takes a half of it for the whole."""
+    return sorted(files, key=lambda path: (path == README, path))
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    """A zip of `files`, by name, without times: the same files give the same bytes. Pictures are stored as they are."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), files[name])
-    return buffer.getvalue()
+def write_file(store: Store, file: File, path: Path) -> None:
+    """Write a file's content to `path`. Raises StoreError."""
+    match file:
+        case bytes():
+            path.write_bytes(file)
+        case Archive():
+            file.write(path)
+        case _:
+            store.fetch(file, path)
 
 
 def safe_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from pydantic import SecretStr
 
-from kyara_stage import StageSettings, settings_config
+from kyara_stage import StageContext, StageSettings, settings_config
 
 
 class PublisherSettings(StageSettings):
@@ -14,3 +14,6 @@ class PublisherSettings(StageSettings):
     """Hub that repositories go to."""
     hub_token: SecretStr = SecretStr("")
     """Token that may write there; give it by the environment."""
+
+
+Context = StageContext[PublisherSettings]

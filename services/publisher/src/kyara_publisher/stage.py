@@ -8,19 +8,18 @@ from huggingface_hub import HfApi
 from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams, Target
 from kyara_artifacts import FileSet, ImageSet, get_json, put_json
 from kyara_publisher.dataset import dataset_repository
+from kyara_publisher.folder import to_folder
+from kyara_publisher.hub import to_hub
 from kyara_publisher.lora import Lora, lora_repository
-from kyara_publisher.places import digests, to_folder, to_hub
 from kyara_publisher.repository import Files
-from kyara_publisher.settings import PublisherSettings
-from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
-
-Context = StageContext[PublisherSettings]
+from kyara_publisher.settings import Context
+from kyara_stage import Inputs, Operation, Outputs, StageError
 
 
 async def publish_dataset(ctx: Context, params: PublishDatasetParams, inputs: Inputs) -> Outputs:
     """The characters of a video as one dataset repository."""
     clusters = ImageSet.load(ctx.store, inputs["clusters"])
-    files = dataset_repository(ctx.store, params.name, clusters, ctx.store.get(inputs["sheet"].digest))
+    files = dataset_repository(ctx.store, params.name, clusters, inputs["sheet"].digest)
     return _publish(ctx, files, params.target, f"{params.name}-dataset", "dataset", params.private)
 
 
@@ -35,8 +34,8 @@ async def publish_lora(ctx: Context, params: PublishLoraParams, inputs: Inputs) 
         saves=FileSet.load(store, inputs["saves"]),
         previews=ImageSet.load(store, inputs["previews"]),
         scores=get_json(store, inputs["scores"]),
-        sheet=store.get(inputs["sheet"].digest),
-        curve=store.get(inputs["curve"].digest),
+        sheet=inputs["sheet"].digest,
+        curve=inputs["curve"].digest,
         packages=FileSet.load(store, inputs["packages"]),
         dataset=ImageSet.load(store, inputs["dataset"]),
         dataset_sha256=inputs["dataset"].digest.sha256,
@@ -45,10 +44,9 @@ async def publish_lora(ctx: Context, params: PublishLoraParams, inputs: Inputs) 
 
 
 def _publish(ctx: Context, files: Files, target: Target, name: str, kind: Literal["model", "dataset"], private: bool) -> Outputs:
-    ctx.progress("publishing", 0, len(files), "files")
     match target.WhichOneof("where"):
         case "folder":
-            where = to_folder(ctx.store, files, Path(target.folder), name)
+            receipt = to_folder(ctx, files, Path(target.folder), name)
         case "hub_owner":
             token = ctx.settings.hub_token.get_secret_value()
             if not token:
@@ -56,14 +54,13 @@ def _publish(ctx: Context, files: Files, target: Target, name: str, kind: Litera
                     "publishing to a hub needs a token: set KYARA_PUBLISHER_HUB_TOKEN for the publisher"
                 )
             api = HfApi(endpoint=ctx.settings.hub, token=token)
-            where = to_hub(ctx.store, files, api, target.hub_owner, name, kind, private)
+            receipt = to_hub(ctx, files, api, target.hub_owner, name, kind, private)
         case None:
             raise StageError.invalid("nowhere to publish to; give a folder or a hub's owner")
-    ctx.progress("publishing", len(files), len(files), "files")
-    return {"receipt": put_json(ctx.store, "receipt", {"where": where, "files": digests(files)})}
+    return {"receipt": put_json(ctx.store, "receipt", receipt)}
 
 
 OPERATIONS = (
-    Operation(name="publisher.dataset", version=1, params=PublishDatasetParams, run=publish_dataset),
-    Operation(name="publisher.lora", version=1, params=PublishLoraParams, run=publish_lora),
+    Operation(name="publisher.dataset", version=2, params=PublishDatasetParams, run=publish_dataset),
+    Operation(name="publisher.lora", version=2, params=PublishLoraParams, run=publish_lora),
 )

@@ -44,7 +44,9 @@ Global___Target: _TypeAlias = Target  # noqa: Y015
 
 @_typing.final
 class PublishDatasetParams(_message.Message):
-    """`publisher.dataset`: inputs `clusters`, `sheet`, `character_NNN`... -> `receipt` (JSON: where, files, digests)."""
+    """`publisher.dataset`: inputs `clusters` (all crops with their index), `sheet` -> `receipt` (JSON: `where`, and the
+    SHA-256 of the `files` by path).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
