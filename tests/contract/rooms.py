@@ -63,7 +63,11 @@ ROOMS = (
         ("inference",),
     ),
     Room("embedder", (Work("embedder", ("vectors",)),), ("inference",)),
-    Room("clusterer", (Work("clusterer", ("clusters", r"character_\d{3}", "summary", "sheet"), ("noise",)),), ("inference",)),
+    Room(
+        "clusterer",
+        (Work("clusterer", ("clusters", r"character_\d{3}", r"sheet_\d{3}", "summary", "sheet"), ("noise",)),),
+        ("inference",),
+    ),
     Room("trainer", (Work("trainer", ("saves", "log")),), ("ray",), {"python": sys.executable}),
     Room(
         "evaluator",

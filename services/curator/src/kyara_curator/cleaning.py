@@ -11,6 +11,7 @@ from typing import Protocol
 import PIL.Image
 
 from kyara_artifacts import BadPicture, Box, Image
+from kyara_curator.drawings import Drawing, drawing_of, same_drawings
 from kyara_curator.framing import framing_of
 from kyara_curator.geometry import Corners, boxes_inside, padded, shortest_side
 from kyara_curator.looks import Print, first_seen, is_monochrome, print_of
@@ -169,6 +170,7 @@ class _Seen:
     print_: Print
     monochrome: bool
     flaws: Flaws
+    drawing: Drawing | None
 
 
 def _seen(candidates: list[Candidate], bench: Bench) -> list[_Seen]:
@@ -185,7 +187,7 @@ def _seen(candidates: list[Candidate], bench: Bench) -> list[_Seen]:
             crop = each.cut(picture)
             flaws = flaws_of(crop, each.boxes, framing_of(each.person, each.frame))
             judged = replace(each, scores=flaws.scores)
-            seen.append(_Seen(judged, print_of(crop), is_monochrome(crop), flaws))
+            seen.append(_Seen(judged, print_of(crop), is_monochrome(crop), flaws, drawing_of(crop, each.boxes)))
     return seen
 
 
@@ -210,7 +212,7 @@ def _good_enough(seen: list[_Seen], least: float, bench: Bench) -> list[_Seen]:
 def _without_repeats(seen: list[_Seen], limit: float, bench: Bench) -> list[Candidate]:
     """One of each group of near-duplicates: the one of best quality, then from the sharpest frame, the first of equals."""
     order = sorted(seen, key=lambda each: (-round(each.flaws.quality, 1), -(each.candidate.frame.sharpness or 0.0)))
-    originals = first_seen([each.print_ for each in order], limit)
+    originals = _originals(order, limit)
     kept = set()
     for place, original in enumerate(originals):
         name = order[place].candidate.name
@@ -219,3 +221,16 @@ def _without_repeats(seen: list[_Seen], limit: float, bench: Bench) -> list[Cand
         else:
             bench.reject(name, f"nearly the same as {order[original].candidate.name}")
     return [each.candidate for each in seen if each.candidate.name in kept]
+
+
+def _originals(order: list[_Seen], limit: float) -> list[int]:
+    """For each the place of the earlier one that it nearly repeats, by its print or as a drawing, or its own place."""
+    if not limit:
+        return list(range(len(order)))
+    by_print = first_seen([each.print_ for each in order], limit)
+    by_drawing = same_drawings([each.drawing for each in order])
+    originals: list[int] = []
+    for place in range(len(order)):
+        earlier = by_print[place] if by_print[place] != place else by_drawing[place]
+        originals.append(place if earlier == place else originals[earlier])
+    return originals

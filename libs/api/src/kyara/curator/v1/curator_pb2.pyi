@@ -32,7 +32,9 @@ class CleanParams(_message.Message):
     min_side: _builtins.int
     """Shortest side of a crop in px."""
     near_duplicate: _builtins.float
-    """Two pictures nearer than this are the same (perceptual-hash distance as a fraction, 0..1)."""
+    """Two pictures nearer than this are the same (perceptual-hash distance as a fraction, 0..1), and so are
+    two crops of one drawing; 0 keeps all.
+    """
     drop_monochrome: _builtins.bool
     """Drop pictures without colour."""
     exactly_one_face: _builtins.bool
