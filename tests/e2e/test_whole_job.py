@@ -1,6 +1,7 @@
 """An episode in, scored LoRAs out, through the real services, engine and models."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -73,20 +74,28 @@ def test_a_folder_of_pictures_becomes_a_lora(kyara: Kyara, tmp_path: Path) -> No
     assert list((tmp_path / "out").rglob("*.safetensors"))
 
 
-def test_a_job_that_waits_goes_on_with_the_names_given(kyara: Kyara, episode: Path, tmp_path: Path) -> None:
+def test_a_job_that_waits_is_told_who_is_who(kyara: Kyara, episode: Path, tmp_path: Path) -> None:
     job_id = kyara.submit(
         "video", str(episode), "--name", "named", *QUICK, "--wait-for-names", "--publish", str(tmp_path / "out")
     )
     wait_for(lambda: kyara.job(job_id)["state"] == "JOB_STATE_WAITING")
     sheet = tmp_path / "sheet.png"
-    assert kyara.cli("clusters", job_id, "--sheet", str(sheet)).returncode == 0
+    shown = kyara.cli("clusters", job_id, "--sheet", str(sheet), "--json")
+    assert shown.returncode == 0, shown.stderr
     assert sheet.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(shown.stdout)["characters"]
+    assert [each["index"] for each in found] == list(range(len(found)))
+    assert len(found) >= 2
+    assert all(0 <= each["confidence"] <= 1 and each["nearest"] != each["index"] for each in found)
     assert kyara.cli("name", job_id, "99=nobody").returncode == 2
-    assert kyara.cli("name", job_id, "0=Akane Mori").returncode == 0
+    others = [f"{each['index']}=drop" for each in found[2:]]
+    assert kyara.cli("name", job_id, "0=Akane Mori", "1=Akane Mori", *others).returncode == 0
     job = kyara.ended(job_id)
     assert job["state"] == "JOB_STATE_SUCCEEDED", job.get("error")
-    trained = [each for each in job["characters"] if each.get("best_step")]
-    assert [each["name"] for each in trained] == ["Akane Mori"]
+    (trained,) = [each for each in job["characters"] if each.get("best_step")]
+    assert (trained.get("index", 0), trained["name"], trained["merged"]) == (0, "Akane Mori", [1])
+    raw = zipfile.ZipFile(tmp_path / "out" / "akane_mori" / "dataset" / "dataset-raw.zip")
+    assert len([name for name in raw.namelist() if name.endswith(".png")]) > max(each["images"] for each in found)
 
 
 def test_a_cancelled_job_ends_and_can_be_tried_again(kyara: Kyara, episode: Path, tmp_path: Path) -> None:

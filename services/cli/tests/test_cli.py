@@ -9,6 +9,7 @@ import pytest
 
 from kyara.jobs.v1.jobs_pb2 import Job, JobState
 from kyara_cli.exits import Exit, of_job
+from kyara_cli.output import cluster_table, console
 from kyara_cli.submit import target
 
 NOBODY = ("--address", "127.0.0.1:9")
@@ -37,11 +38,23 @@ def test_status_without_a_kyara_is_said(tmp_path: Path) -> None:
     assert "kyara up" in done.stderr
 
 
-@pytest.mark.parametrize("names", ["miku", "x=miku", "0="])
+@pytest.mark.parametrize("names", ["miku", "x=miku", "0=", "²=miku", "9999999999=miku"])
 def test_a_name_without_its_index_is_refused(names: str) -> None:
     done = kyara("name", "job", names, *NOBODY)
     assert done.returncode == Exit.INVALID
     assert "INDEX=NAME" in done.stderr
+
+
+def test_an_index_with_two_names_is_refused() -> None:
+    done = kyara("name", "job", "3=miku", "3=rin", *NOBODY)
+    assert done.returncode == Exit.INVALID
+    assert "index 3 is named twice" in done.stderr
+
+
+def test_indexes_of_which_nothing_more_is_known_are_shown_without_it() -> None:
+    with console.capture() as shown:
+        console.print(cluster_table([{"index": 0, "name": "[bold]Aya[/]", "images": 23}]))
+    assert shown.get().splitlines()[1].split() == ["0", "[bold]Aya[/]", "23"], "a name is no markup"
 
 
 def test_an_unknown_command_or_option_is_wrong_usage() -> None:

@@ -1,5 +1,10 @@
 """Names for what a job found: given, shared by several indexes, refused, and kept over a retry."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import grpc
 import pytest
 from google.rpc import code_pb2
@@ -7,7 +12,7 @@ from google.rpc import code_pb2
 from kyara.jobs.v1.jobs_pb2 import Job, JobState, NameClustersRequest, RetryJobRequest
 from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from kyara_artifacts import ImageSet, open_store
-from services.jobs.tests.jobs_world import create, until, until_ended, video_spec
+from services.jobs.tests.jobs_world import Jobs, create, until, until_ended, video_spec
 from services.jobs.tests.scripted_stages import Call, ScriptedStages, WorkFailed
 
 
@@ -110,3 +115,31 @@ def test_a_retried_job_merges_and_drops_as_it_was_told(jobs: JobServiceStub, sta
     assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
     assert trained(job) == ["Rin"]
     assert [list(character.merged) for character in job.characters] == [[1], [], []]
+
+
+def test_the_command_line_shows_who_could_be_the_same_and_names_merges_and_drops(
+    jobs: JobServiceStub, jobs_process: Jobs, store_url: str, tmp_path: Path
+) -> None:
+    def kyara(*arguments: str) -> str:
+        command = [str(Path(sys.executable).with_name("kyara")), *arguments, "--address", jobs_process.address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    job_id = waiting_job(jobs, "by-command")
+    rows = [line.split() for line in kyara("clusters", job_id, "--store", store_url).splitlines()]
+    assert rows[1:4] == [
+        ["0", "Demo-0", "5", "2", "0.75", "2", "(differs", "by", "0.12)"],
+        ["1", "Demo-1", "4", "2", "0.75"],
+        ["2", "Demo-2", "3", "2", "0.75", "0", "(differs", "by", "0.12)"],
+    ]
+    assert (tmp_path / "clusters.png").read_bytes() == b"cast"
+    told = json.loads(kyara("clusters", job_id, "--store", store_url, "--sheet", "other.png", "--json"))
+    assert told["sheet"] == "other.png"
+    assert (told["characters"][2]["nearest"], told["characters"][1]["nearest"]) == (0, None)
+    kyara("name", job_id, "0=miku", "2=miku", "1=drop")
+    job = until_ended(jobs, job_id)
+    assert trained(job) == ["miku"]
+    shown = [line.split() for line in kyara("show", job_id).splitlines()]
+    assert ["0", "+", "2", "miku", "8", "succeeded", "160", "0.750"] in shown
+    assert ["2", "miku", "3", "with", "0"] in shown

@@ -1,7 +1,8 @@
 """Commands on jobs: list, watch, show, cancel, retry, clusters, name."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -14,13 +15,18 @@ from kyara.jobs.v1.jobs_pb2 import (
     ListRecipesRequest,
     NameClustersRequest,
     RetryJobRequest,
+    StageStatus,
 )
-from kyara_artifacts import open_store
+from kyara_artifacts import Store, StoreError, get_json, open_store
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
 from kyara_cli.exits import CommandError, Exit
 from kyara_cli.options import Address, AsJson, JobId
-from kyara_cli.output import console, job_list, job_page, print_json
+from kyara_cli.output import cluster_table, console, job_list, job_page, print_json
 from kyara_cli.watch import follow
+
+LOCAL_STORE = Path(".kyara/store")
+"""Where `kyara up` keeps what it makes, unless told otherwise."""
+_NAMING = re.compile(r"(\d{1,6})=(.+)", re.ASCII | re.DOTALL)
 
 
 def jobs(
@@ -65,36 +71,45 @@ def retry(job_id: JobId, address: Address = "127.0.0.1:7400", as_json: AsJson = 
 
 def clusters(
     job_id: JobId,
-    store: Annotated[str, typer.Option(envvar="KYARA_STORE", help="The store's address, to fetch the sheet from.")] = "",
-    sheet: Annotated[Path | None, typer.Option(help="Write the contact sheet of all characters to this PNG.")] = None,
+    store: Annotated[
+        str, typer.Option(envvar="KYARA_STORE", help=f"Address of Kyara's store; the one in {LOCAL_STORE} when left out.")
+    ] = "",
+    sheet: Annotated[Path, typer.Option(help="PNG to write the contact sheet to: a row for each index.")] = Path("clusters.png"),
     address: Address = "127.0.0.1:7400",
     as_json: AsJson = False,
 ) -> None:
-    """The characters that a job found."""
+    """The characters that a job found, with a contact sheet of them, to name them by."""
     with jobs_at(address) as service:
         job = service.GetJob(GetJobRequest(id=job_id), timeout=CALL_WITHIN_S).job
-    if sheet is not None:
-        _write_sheet(job, store, sheet)
+    stage = _clusterer_of(job)
+    try:
+        kept = _store_at(store)
+        kept.fetch(stage.outputs["sheet"].digest, sheet)
+        portraits = _portraits(kept, stage)
+    except (StoreError, OSError, ValueError) as error:
+        raise CommandError(Exit.CANNOT_BE_DONE, f"the contact sheet cannot be written to {sheet}: {error}") from error
+    found = [{"index": c.index, "name": c.name, "images": c.images, **portraits.get(c.index, {})} for c in job.characters]
     if as_json:
-        print_json({"characters": [{"index": c.index, "name": c.name, "images": c.images} for c in job.characters]})
+        print_json({"characters": found, "sheet": str(sheet)})
         return
-    table = Table(box=None, header_style="dim")
-    for column in ("index", "name", "pictures"):
-        table.add_column(column)
-    for each in job.characters:
-        table.add_row(str(each.index), each.name, str(each.images))
-    console.print(table)
+    console.print(cluster_table(found))
+    console.print(f"contact sheet: {sheet}", markup=False, highlight=False)
 
 
 def name(
     job_id: JobId,
-    names: Annotated[list[str], typer.Argument(help="INDEX=NAME; an index that is left out is not trained.")],
+    names: Annotated[list[str], typer.Argument(metavar="INDEX=NAME...", help="One name for several indexes merges them.")],
     address: Address = "127.0.0.1:7400",
     as_json: AsJson = False,
 ) -> None:
-    """Name the characters of a job that waits, and let it go on."""
+    """Name the characters of a job that waits, and let it go on.
+
+    `0=miku 3=miku 5=drop` makes one character of the indexes 0 and 3, and leaves 5 out. An index without a name is left
+    out too, unless none has one.
+    """
+    given = _named(names)
     with jobs_at(address) as service:
-        request = NameClustersRequest(id=job_id, names=dict(_named(each) for each in names))
+        request = NameClustersRequest(id=job_id, names=given)
         _say(service.NameClusters(request, timeout=CALL_WITHIN_S).job, as_json)
 
 
@@ -111,11 +126,16 @@ def recipes(address: Address = "127.0.0.1:7400", as_json: AsJson = False) -> Non
     console.print(table)
 
 
-def _named(text: str) -> tuple[int, str]:
-    index, equals, given = text.partition("=")
-    if not equals or not given or not index.removeprefix("-").isdigit():
-        raise CommandError(Exit.INVALID, f"{text!r}: write INDEX=NAME, for example 0=miku")
-    return int(index), given
+def _named(texts: list[str]) -> dict[int, str]:
+    """Names by index. Raises CommandError."""
+    given: dict[int, str] = {}
+    for text in texts:
+        if not (found := _NAMING.fullmatch(text)):
+            raise CommandError(Exit.INVALID, f"{text!r}: write INDEX=NAME, for example 0=miku")
+        if (index := int(found[1])) in given:
+            raise CommandError(Exit.INVALID, f"index {index} is named twice; name it once")
+        given[index] = found[2]
+    return given
 
 
 def _say(job: Job, as_json: bool) -> None:
@@ -125,10 +145,22 @@ def _say(job: Job, as_json: bool) -> None:
         console.print(job_page(job))
 
 
-def _write_sheet(job: Job, store: str, path: Path) -> None:
-    sheets = [stage.outputs["sheet"] for stage in job.stages if stage.stage == "clusterer" and "sheet" in stage.outputs]
-    if not sheets:
-        raise CommandError(Exit.NOT_FOUND, f"job {job.id} has no characters yet; `kyara watch {job.id}` shows how far it is")
-    if not store:
-        raise CommandError(Exit.INVALID, "give --store (or KYARA_STORE), the address of the store that holds the sheet")
-    open_store(store).fetch(sheets[0].digest, path)
+def _clusterer_of(job: Job) -> StageStatus:
+    """The stage that found the job's characters. Raises CommandError when it has not."""
+    for stage in job.stages:
+        if stage.stage == "clusterer" and "sheet" in stage.outputs:
+            return stage
+    raise CommandError(Exit.NOT_FOUND, f"job {job.id} has no characters yet; `kyara watch {job.id}` shows how far it is")
+
+
+def _store_at(url: str) -> Store:
+    if not url and not LOCAL_STORE.is_dir():
+        where = f"there is none in {LOCAL_STORE}"
+        raise CommandError(Exit.INVALID, f"give --store (or KYARA_STORE), the address of the store of this Kyara; {where}")
+    return open_store(url or LOCAL_STORE.resolve().as_uri())
+
+
+def _portraits(store: Store, clusterer: StageStatus) -> dict[int, dict[str, Any]]:
+    """What the clusterer says of each index; nothing for jobs from before it said anything."""
+    known = get_json(store, clusterer.outputs["summary"]).get("indexes", [])
+    return {portrait["index"]: portrait for portrait in known}

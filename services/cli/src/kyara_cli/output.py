@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kyara.jobs.v1.jobs_pb2 import Job, JobState, StageStatus
+from kyara.jobs.v1.jobs_pb2 import CharacterStatus, Job, JobState, StageStatus
 
 console = Console()
 BAR = 12
@@ -45,8 +45,27 @@ def job_list(jobs: list[Job]) -> Table:
         table.add_column(column)
     for job in jobs:
         created = job.created.ToDatetime().strftime("%Y-%m-%d %H:%M")
-        table.add_row(job.id, job.spec.name, job.spec.recipe, state_word(job.state), created, job.error)
+        table.add_row(job.id, Text(job.spec.name), job.spec.recipe, state_word(job.state), created, Text(job.error))
     return table
+
+
+def cluster_table(found: list[dict[str, Any]]) -> Table:
+    """The indexes that a job found, a line each, with what is known of them."""
+    table = Table(box=None, header_style="dim")
+    for column in ("index", "name", "pictures", "outfits", "confidence", "could be the same"):
+        table.add_column(column)
+    for each in found:
+        outfits = str(len(each["outfits"])) if "outfits" in each else ""
+        confidence = f"{each['confidence']:.2f}" if "confidence" in each else ""
+        table.add_row(str(each["index"]), Text(each["name"]), str(each["images"]), outfits, confidence, _nearest(each))
+    return table
+
+
+def _nearest(found: dict[str, Any]) -> str:
+    """The index that is most like this one, if there is another."""
+    if found.get("nearest") is None:
+        return ""
+    return f"{found['nearest']} (differs by {found['nearest_difference']:.2f})"
 
 
 def job_page(job: Job) -> RenderableType:
@@ -58,7 +77,8 @@ def job_page(job: Job) -> RenderableType:
     if job.error:
         parts.append(Text(f"{job.error_code}: {job.error}", style="red"))
     if job.state == JobState.JOB_STATE_WAITING:
-        parts.append(Text(f"waits for names: `kyara clusters {job.id}`, then `kyara name {job.id} 0=NAME ...`", style="magenta"))
+        hint = f"waits for names: `kyara clusters {job.id}`, then `kyara name {job.id} 0=NAME 1=drop ...`"
+        parts.append(Text(hint, style="magenta"))
     return Group(*parts)
 
 
@@ -73,7 +93,7 @@ def _stages(job: Job) -> Table:
     table.add_column("", no_wrap=True, ratio=1, overflow="ellipsis")
     for stage in job.stages:
         seconds = f"{stage.seconds:.1f} s" if stage.seconds else ""
-        table.add_row(stage.stage, stage.subject, _bar(stage), _done(stage), seconds, _note(stage))
+        table.add_row(stage.stage, Text(stage.subject), _bar(stage), _done(stage), seconds, _note(stage))
     return table
 
 
@@ -108,8 +128,18 @@ def _characters(job: Job) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("index", "character", "pictures", "state", "best step", "RecScore", "error"):
         table.add_column(column)
+    images = {each.index: each.images for each in job.characters}
+    merged = {other: each.index for each in job.characters for other in each.merged}
     for each in job.characters:
+        index = " + ".join(map(str, [each.index, *each.merged]))
+        pictures = each.images + sum(images[other] for other in each.merged)
+        state = Text(f"with {merged[each.index]}", style="dim") if each.index in merged else _state(each)
         best = str(each.best_step) if each.best_step else ""
         score = f"{each.recscore:.3f}" if each.best_step else ""
-        table.add_row(str(each.index), each.name, str(each.images), state_word(each.state), best, score, each.error)
+        table.add_row(index, Text(each.name), str(pictures), state, best, score, Text(each.error))
     return table
+
+
+def _state(character: CharacterStatus) -> Text:
+    """How a character stands; nothing is said of one that is not trained."""
+    return state_word(character.state) if character.state else Text()
