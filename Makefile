@@ -75,3 +75,7 @@ models: setup  ## Train the miniature models anew (up to 2 hours)
 .PHONY: bench
 bench: setup  ## Kyara's own work against a peer, with ratios
 	$(BIN)/python -m tests.bench
+
+.PHONY: accuracy-video
+accuracy-video: setup  ## From episodes to characters against the truth: out/accuracy-video
+	$(BIN)/python -m tests.accuracy.video

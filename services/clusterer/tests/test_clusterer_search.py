@@ -40,7 +40,7 @@ def in_plane(*degrees: float) -> np.ndarray:
 
 
 def found(relation: Relation, labels: np.ndarray) -> np.ndarray:
-    return refine(labels, relation, 0.9, 0.85).labels
+    return refine(labels, relation, 5, 0.9, 0.85).labels
 
 
 def clustered(relation: Relation) -> np.ndarray:
@@ -131,28 +131,38 @@ def test_a_track_goes_where_most_of_it_is() -> None:
     boxes = [(0.0 + n, 0.0, 100.0 + n, 200.0) for n in range(3)]
     crops = shot_of(*[(n * 0.5, 0, box) for n, box in enumerate(boxes)])
     turned_away = relate(crops, in_plane(0, 0, 90), METRIC)
-    assert refine(np.array([0, 0, NOISE]), turned_away, 1.0, 1.0).labels.tolist() == [0, 0, NOISE]
+    assert refine(np.array([0, 0, NOISE]), turned_away, 2, 1.0, 1.0).labels.tolist() == [0, 0, NOISE]
     followed_on = relate(crops, in_plane(0, 30, 60), METRIC)
-    assert refine(np.array([0, 0, NOISE]), followed_on, 1.0, 1.0).labels.tolist() == [0, 0, 0]
+    assert refine(np.array([0, 0, NOISE]), followed_on, 2, 1.0, 1.0).labels.tolist() == [0, 0, 0]
+
+
+def test_a_cluster_that_frames_show_two_of_is_two() -> None:
+    one, other = np.linspace(0, 12, 8), np.linspace(14, 26, 8)
+    together = {8 + n: n for n in range(8)}
+    relation = relation_of(in_plane(*one, *other), together)
+    refined = refine(np.zeros(16, np.int64), relation, 5, 0.9, 0.85)
+    assert refined.split == 1
+    assert refined.labels.tolist() == [0] * 8 + [1] * 8
+    assert refine(np.zeros(16, np.int64), relation, 9, 0.9, 0.85).split == 0
 
 
 def test_of_two_figures_of_a_frame_the_one_that_fits_less_leaves() -> None:
     relation = relation_of(in_plane(0, 1, 2, 3, 40), {4: 0})
     assert relation.apart.tolist() == [[0, 4]]
-    assert refine(np.zeros(5, np.int64), relation, 0.5, 0.5).labels.tolist() == [0, 0, 0, 0, NOISE]
+    assert refine(np.zeros(5, np.int64), relation, 2, 0.5, 0.5).labels.tolist() == [0, 0, 0, 0, NOISE]
 
 
 @pytest.mark.parametrize(("share", "joins"), [(0.9, 0), (0.8, 1)])
 def test_noise_joins_where_enough_pairs_are_same(share: float, joins: int) -> None:
     relation = relation_of(in_plane(0, 1, 2, 3, -10, 180, 181, 45))
-    refined = refine(np.array([0, 0, 0, 0, 0, 1, 1, NOISE]), relation, share, 1.0)
+    refined = refine(np.array([0, 0, 0, 0, 0, 1, 1, NOISE]), relation, 2, share, 1.0)
     assert refined.reattached == joins
     assert refined.labels[7] == (0 if joins else NOISE)
 
 
 @pytest.mark.parametrize(("share", "clusters"), [(0.8, 2), (0.7, 1)])
 def test_clusters_become_one_where_enough_cross_pairs_are_same(share: float, clusters: int) -> None:
-    refined = refine(np.array([0, 0, 1, 1]), relation_of(in_plane(0, 51, 20, 52)), 1.0, share)
+    refined = refine(np.array([0, 0, 1, 1]), relation_of(in_plane(0, 51, 20, 52)), 2, 1.0, share)
     assert len(set(refined.labels.tolist())) == clusters
     assert refined.merged == 2 - clusters
 
@@ -160,8 +170,8 @@ def test_clusters_become_one_where_enough_cross_pairs_are_same(share: float, clu
 def test_clusters_that_share_frames_stay_two() -> None:
     alike = in_plane(0, 1, 2, 3)
     labels = np.array([0, 0, 1, 1])
-    assert refine(labels, relation_of(alike), 1.0, 0.5).merged == 1
-    assert refine(labels, relation_of(alike, {2: 0, 3: 1}), 1.0, 0.5).merged == 0
+    assert refine(labels, relation_of(alike), 2, 1.0, 0.5).merged == 1
+    assert refine(labels, relation_of(alike, {2: 0, 3: 1}), 2, 1.0, 0.5).merged == 0
 
 
 def test_look_alikes_with_a_gap_between_them_stay_two() -> None:
@@ -170,7 +180,7 @@ def test_look_alikes_with_a_gap_between_them_stay_two() -> None:
     labels = np.repeat([0, 1], 12)
     cross = relation.differences(np.arange(12), np.arange(12, 24)) <= THRESHOLD
     assert 0.5 < cross.mean() < 0.95
-    assert refine(labels, relation, 1.0, 0.5).merged == 0
+    assert refine(labels, relation, 2, 1.0, 0.5).merged == 0
 
 
 def test_ten_thousand_crops_are_told_apart_without_a_matrix_of_pairs() -> None:

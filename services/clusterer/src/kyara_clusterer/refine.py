@@ -16,6 +16,10 @@ _NOISE = -1
 _SHOWN = 48
 """Members that stand for a cluster."""
 _NEAREST_CLUSTERS = 12
+_CLASHES_WITHIN, _SPLIT_SHARE, _ROUNDS = 3, 0.75, 20
+"""Pairs held apart from which a cluster may be two characters, and the share of them that must then lie across."""
+_ALIKE = 0.95
+"""How nearly as often 'same' two clusters must be across as within, to be one."""
 _CLASHES = 2
 """Frames that show both of two clusters, from which they are two characters: one may be a wrong box."""
 
@@ -26,25 +30,28 @@ class Refined:
 
     labels: np.ndarray
     followed: int
+    split: int
     parted: int
     reattached: int
     merged: int
 
 
-def refine(labels: np.ndarray, relation: Relation, reattach_share: float, merge_share: float) -> Refined:
+def refine(labels: np.ndarray, relation: Relation, smallest: int, reattach_share: float, merge_share: float) -> Refined:
     """Labels [n] int with -1 for noise, put right.
 
-    A track goes as a whole to the cluster that most of it is in. Of two figures of one frame in one cluster, the one that
-    fits less leaves. A noise crop joins the cluster that it is 'same' with most when that is at least `reattach_share` of
-    the members; two clusters become one when at least `merge_share` of their cross pairs are 'same', the likest first.
+    A track goes as a whole to the cluster that most of it is in. A cluster that several frames show two of is two, when
+    both have `smallest` crops. Of two figures of one frame in one cluster, the one that fits less leaves. A noise crop
+    joins the cluster that it is 'same' with most when that is at least `reattach_share` of the members; two clusters
+    become one when at least `merge_share` of their cross pairs are 'same', the likest first.
     """
     labels = labels.copy()
     followed = _follow(labels, relation)
+    split = _split(labels, relation, smallest)
     parted = _part(labels, relation)
     reattached = _reattach(labels, relation, reattach_share)
     merged = _merge(labels, relation, merge_share)
     numbers = np.unique(labels, return_inverse=True)[1] - int((labels == _NOISE).any())
-    return Refined(numbers, followed, parted, reattached, merged)
+    return Refined(numbers, followed, split, parted, reattached, merged)
 
 
 def members_of(labels: np.ndarray) -> dict[int, np.ndarray]:
@@ -71,6 +78,47 @@ def _follow(labels: np.ndarray, relation: Relation) -> int:
             if 2 * votes > counts.total():
                 labels[places] = best
     return int((labels != before).sum())
+
+
+def _split(labels: np.ndarray, relation: Relation, smallest: int) -> int:
+    """Make two of each cluster that pairs held apart fall into; changes `labels`, tells how often."""
+    a, b = relation.apart.T
+    inside = (labels[a] != _NOISE) & (labels[a] == labels[b])
+    found = 0
+    for label in np.unique(labels[a[inside]]).tolist():
+        pairs = relation.apart[inside & (labels[a] == label)]
+        members = np.flatnonzero(labels == label)
+        if len(pairs) >= _CLASHES_WITHIN:
+            other = two_sides(relation.unit, members, pairs)
+            if min(other.sum(), (~other).sum()) >= smallest and _across(members[other], pairs) >= _SPLIT_SHARE:
+                labels[members[other]] = labels.max() + 1
+                _follow(labels, relation)
+                found += 1
+    return found
+
+
+def two_sides(unit: np.ndarray, members: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """[m] bool: which of `members` are nearer to the second of two centres, each of which has one of each pair.
+
+    Two-means with cannot-link pairs (after COP-KMeans, Wagstaff et al. 2001), begun at the pair that is furthest apart.
+    """
+    one, two = unit[pairs[:, 0]], unit[pairs[:, 1]]
+    first = int(np.einsum("ij,ij->i", one, two).argmin())
+    centres = np.stack([one[first], two[first]])
+    for _ in range(_ROUNDS):
+        turned = (one @ centres[0] + two @ centres[1] < one @ centres[1] + two @ centres[0])[:, None]
+        before = centres
+        centres = np.stack([np.where(turned, two, one).mean(axis=0), np.where(turned, one, two).mean(axis=0)])
+        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+        if np.allclose(before, centres):
+            break
+    return unit[members] @ centres[1] > unit[members] @ centres[0]
+
+
+def _across(other: np.ndarray, pairs: np.ndarray) -> float:
+    """Share of `pairs` with one crop among `other` and one not."""
+    sides = np.isin(pairs, other)
+    return float((sides[:, 0] != sides[:, 1]).mean())
 
 
 def _part(labels: np.ndarray, relation: Relation) -> int:
@@ -136,9 +184,6 @@ def _as_close(relation: Relation, one: np.ndarray, other: np.ndarray, cross: flo
     """Whether two clusters are as often 'same' across as the looser of them is within."""
     within = min(_same_within(relation, shown(each)) for each in (one, other))
     return cross >= _ALIKE * within
-
-
-_ALIKE = 0.95
 
 
 def _same_within(relation: Relation, members: np.ndarray) -> float:

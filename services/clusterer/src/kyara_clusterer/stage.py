@@ -38,7 +38,7 @@ async def run(ctx: Context, params: ClusterParams, inputs: Inputs) -> Outputs:
     relation = relate(crops, features, metric)
     settings = settings_for(len(crops), params.min_cluster_size)
     tried = search(relation, ctx.track(settings, "trying settings", "settings"))
-    refined = refine(tried[0].labels, relation, params.reattach_share, params.merge_share)
+    refined = refine(tried[0].labels, relation, params.min_cluster_size, params.reattach_share, params.merge_share)
     numbers = ranked(refined.labels)
     if numbers.max() == NOISE:
         raise StageError.precondition(
@@ -107,6 +107,7 @@ def _summary(
         "sizes": sizes.tolist(),
         "noise": int((numbers == NOISE).sum()),
         "followed": refined.followed,
+        "split": refined.split,
         "parted": refined.parted,
         "reattached": refined.reattached,
         "merged": refined.merged,
