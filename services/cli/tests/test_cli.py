@@ -38,7 +38,7 @@ def test_status_without_a_kyara_is_said(tmp_path: Path) -> None:
     assert "kyara up" in done.stderr
 
 
-@pytest.mark.parametrize("names", ["miku", "x=miku", "0=", "²=miku", "9999999999=miku"])
+@pytest.mark.parametrize("names", ["miku", "x=miku", "0=", "²=miku", "9999999999=miku", "[/x]"])
 def test_a_name_without_its_index_is_refused(names: str) -> None:
     done = kyara("name", "job", names, *NOBODY)
     assert done.returncode == Exit.INVALID

@@ -5,6 +5,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from kyara_cli import demo, jobs, local, models, submit
 from kyara_cli.exits import CommandError
@@ -40,5 +41,7 @@ def main() -> None:
     try:
         app()
     except CommandError as error:
-        Console(stderr=True).print(f"[red]kyara:[/] {error}", highlight=False, soft_wrap=True)
+        # As text and no markup: a message may quote what somebody typed.
+        said = Text.assemble(("kyara: ", "red"), str(error))
+        Console(stderr=True).print(said, highlight=False, soft_wrap=True)
         sys.exit(error.code)
