@@ -28,11 +28,18 @@ def hierarchy(relation: Relation, min_samples: int) -> np.ndarray:
     return label(np.ascontiguousarray(edges[:, order].T))
 
 
-def partition(tree: np.ndarray, min_cluster_size: int, method: str, single: bool) -> np.ndarray:
-    """Labels [n] of the clusters that `method` (`eom` or `leaf`) chooses in a tree; -1 is noise."""
-    condensed = condense_tree(tree, min_cluster_size)
-    labels, _, _ = get_clusters(condensed, compute_stability(condensed), method, single)
-    return np.asarray(labels)
+class Clusters:
+    """The clusters of `min_cluster_size` and more in a tree, among which one can choose."""
+
+    def __init__(self, tree: np.ndarray, min_cluster_size: int) -> None:
+        self._condensed = condense_tree(tree, min_cluster_size)
+        self._stability = compute_stability(self._condensed)
+
+    def chosen(self, method: str, single: bool) -> np.ndarray:
+        """Labels [n] of the clusters that `method` (`eom` or `leaf`) chooses; -1 is noise."""
+        # The library writes into the stabilities that it is given.
+        labels, _, _ = get_clusters(self._condensed, dict(self._stability), method, single)
+        return np.asarray(labels)
 
 
 def _reachability(relation: Relation, min_samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

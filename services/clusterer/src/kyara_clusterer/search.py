@@ -11,10 +11,11 @@ drawn by chance, the same ones each time.
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from kyara_clusterer.hierarchy import hierarchy, partition
+from kyara_clusterer.hierarchy import Clusters, hierarchy
 from kyara_clusterer.relation import Relation
 
 NOISE = -1
@@ -75,11 +76,10 @@ def search(relation: Relation, settings: Iterable[Setting]) -> list[Partition]:
     """The partition of each setting, the best first; equals stay in the order of `settings`."""
     evidence = Evidence(relation)
     found: list[Partition] = []
-    samples, tree = 0, np.empty(0)
+    tree_of = lru_cache(1)(lambda samples: hierarchy(relation, samples))
+    clusters_of = lru_cache(1)(lambda samples, size: Clusters(tree_of(samples), size))
     for setting in settings:
-        if setting.min_samples != samples:
-            samples, tree = setting.min_samples, hierarchy(relation, setting.min_samples)
-        labels = partition(tree, setting.min_cluster_size, setting.method, setting.single)
+        labels = clusters_of(setting.min_samples, setting.min_cluster_size).chosen(setting.method, setting.single)
         found.append(Partition(setting, labels, evidence.of(labels) / len(relation)))
     return sorted(found, key=lambda each: -round(each.agreement, 9))
 
