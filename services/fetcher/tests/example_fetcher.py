@@ -6,7 +6,7 @@ from pathlib import Path
 from kyara.fetcher.v1.fetcher_pb2 import FetchParams, ResolveParams
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import Store, put_json
-from kyara_fetcher.source import pin
+from kyara_fetcher.folder import pin_folder
 
 
 def _folder() -> Path:
@@ -24,7 +24,7 @@ def example_resolve(store: Store) -> tuple[ResolveParams, dict[str, ArtifactRef]
 
 def example_fetch(store: Store) -> tuple[FetchParams, dict[str, ArtifactRef]]:
     """`fetcher.fetch` of a pinned folder."""
-    pinned = pin(str(_folder()), store)
+    pinned = pin_folder(_folder())
     return FetchParams(), {"pinned": put_json(store, "pinned", pinned.model_dump(mode="json"))}
 
 

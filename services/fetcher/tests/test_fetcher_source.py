@@ -1,6 +1,5 @@
 """Sources are pinned: the same torrent by any link is the same work, files are held to their digests."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,9 @@ HASH = "0123456789abcdef0123456789abcdef01234567"
         "magnet:?xt=urn:btih:zzzz",
         "magnet:?xt=urn:btih:" + "a" * 20_000,
         "a\0b",
+        "a" * 5000,
+        "~nobody-of-that-name/film.mkv",
+        "ftp://example.org/a.torrent",
     ],
 )
 def test_nonsense_is_refused_in_words(bench, source: str) -> None:
@@ -70,33 +72,13 @@ def test_a_folder_gives_its_videos_by_name(bench, tmp_path: Path) -> None:
     assert [one["item"] for one in bench.rejected] == ["extras/menu.mp4"]
 
 
-def test_a_text_file_that_calls_itself_a_video_is_fetched(bench, tmp_path: Path) -> None:
-    (tmp_path / "film.mkv").write_text("text")
-    assert bench.fetch(str(tmp_path / "film.mkv")) == {"film.mkv": b"text"}
-
-
 def test_files_that_change_after_they_were_pinned_are_refused(bench, tmp_path: Path) -> None:
     film = tmp_path / "film.mkv"
     film.write_bytes(b"before")
     pin = bench.resolve(str(film))
     film.write_bytes(b"after!")
-    bench.resolve = lambda source: pin
     with pytest.raises(StageError, match="has changed"):
-        bench.fetch(str(film))
+        bench.fetch_pinned(pin)
     film.unlink()
     with pytest.raises(StageError, match="has changed"):
-        bench.fetch(str(film))
-
-
-def test_more_bytes_than_allowed_are_refused_before_anything_is_read(bench, tmp_path: Path) -> None:
-    with (tmp_path / "film.mkv").open("wb") as film:
-        os.truncate(film.fileno(), 3 << 20)
-    with pytest.raises(StageError, match=r"more than the 2\.0 MiB that are allowed"):
-        bench.fetch(str(tmp_path / "film.mkv"), max_total_bytes=2 << 20)
-
-
-def test_when_no_video_is_left_the_message_says_what_there_is(bench, tmp_path: Path) -> None:
-    (tmp_path / "film.mkv").write_text("text")
-    with pytest.raises(StageError, match=r"holds no video that is asked for; it holds: film\.mkv") as refused:
-        bench.fetch(str(tmp_path / "film.mkv"), patterns=["*.mp4"])
-    assert refused.value.code.name == "FAILED_PRECONDITION"
+        bench.fetch_pinned(pin)

@@ -27,10 +27,33 @@ from kyara_artifacts.store import (
     verified,
 )
 
+AMAZON = "https://s3.amazonaws.com"
+REGION = "us-east-1"
 _MISSING = {"NoSuchKey", "NoSuchObject"}
 _OURS_ALREADY = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 _FULL = {"XMinioStorageFull", "QuotaExceeded", "InsufficientCapacity"}
 _PART = 16 << 20
+
+
+def s3_client(endpoint: str, region: str) -> Minio:
+    """A client of the S3 server at `endpoint` (http://host:port or https://...), with the environment's keys.
+
+    Raises ValueError without keys.
+    """
+    access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access or not secret:
+        raise ValueError(f"the S3 server {endpoint} needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment")
+    parts = urlsplit(endpoint)
+    return Minio(
+        parts.netloc,
+        access_key=access,
+        secret_key=secret,
+        secure=parts.scheme == "https",
+        region=region,
+        http_client=urllib3.PoolManager(
+            maxsize=4 * PARALLEL, timeout=urllib3.Timeout(connect=5, read=60), retries=urllib3.Retry(3, backoff_factor=0.2)
+        ),
+    )
 
 
 class S3Store(ParallelTransfers):
@@ -52,21 +75,9 @@ class S3Store(ParallelTransfers):
         """
         parts = urlsplit(url)
         query = parse_qs(parts.query)
-        endpoint = urlsplit(query.get("endpoint", ["https://s3.amazonaws.com"])[0])
-        access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
-        if not access or not secret:
-            raise ValueError("the S3 store needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment")
-        client = Minio(
-            endpoint.netloc,
-            access_key=access,
-            secret_key=secret,
-            secure=endpoint.scheme == "https",
-            region=query.get("region", ["us-east-1"])[0],
-            http_client=urllib3.PoolManager(
-                maxsize=4 * PARALLEL, timeout=urllib3.Timeout(connect=5, read=60), retries=urllib3.Retry(3, backoff_factor=0.2)
-            ),
-        )
-        with _refusals_said(f"store {parts.netloc} at {endpoint.netloc}"):
+        endpoint = query.get("endpoint", [AMAZON])[0]
+        client = s3_client(endpoint, query.get("region", [REGION])[0])
+        with _refusals_said(f"store {parts.netloc} at {endpoint}"):
             _make_bucket(client, parts.netloc)
         return cls(client, parts.netloc, parts.path)
 

@@ -1,1 +1,1 @@
-"""Magnet link, torrent or files to videos in the store."""
+"""Magnet link, torrent, files or objects to videos in the store."""

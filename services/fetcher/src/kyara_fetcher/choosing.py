@@ -1,7 +1,9 @@
-"""Which files of a torrent or folder to take, and whether there is room for them."""
+"""Which files of a source to take, and whether there is room for them."""
 
+import math
 import shutil
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,41 +43,75 @@ class Choice:
 def choose(offered: Sequence[Offered], params: FetchParams, source: str) -> Choice:
     """The videos that `params` ask for.
 
-    Raises StageError (FAILED_PRECONDITION) when the source is larger than allowed or nothing is left.
+    Raises StageError: FAILED_PRECONDITION when nothing is left or more than allowed, INVALID_ARGUMENT for params that
+    make no sense.
     """
-    total, most = sum(file.size for file in offered), params.max_total_bytes or _MOST_BYTES
-    if total > most:
-        raise StageError.precondition(
-            f"{source} holds {_size(total)}, more than the {_size(most)} that are allowed; raise the recipe's "
-            "fetching.max_total_bytes, or choose another source"
-        )
-    videos, aside = [], []
+    _check(params)
     names = unique_names(file.name for file in offered)
-    for file, name in zip(offered, names, strict=True):
-        if media_type(name) is None:
-            continue
-        if not wanted(name, params.patterns):
-            aside.append((name, "its name matches none of the patterns"))
-        elif file.size == 0 or file.size < params.min_size_bytes:
-            aside.append((name, f"{file.size} bytes; at least {max(1, params.min_size_bytes)} are asked for"))
-        else:
-            videos.append(Offered(file.number, name, file.size))
+    named = [Offered(file.number, name, file.size) for file, name in zip(offered, names, strict=True)]
+    candidates = sorted((file for file in named if media_type(file.name)), key=lambda file: file.name)
+    reasons = {file.name: reason for file in candidates if (reason := _flaw(file, params))}
+    videos = [file for file in candidates if file.name not in reasons]
+    if params.largest_only and videos:
+        largest = max(videos, key=lambda file: file.size)
+        reasons |= {file.name: f"only the largest is asked for, {largest.name}" for file in videos if file is not largest}
+        videos = [largest]
     if not videos:
-        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-        raise StageError.precondition(f"{source} holds no video that is asked for; it holds: {shown or 'nothing'}")
-    return Choice(tuple(sorted(videos, key=lambda video: video.name)), tuple(sorted(aside)))
+        raise StageError.precondition(f"{source} holds no video that is asked for; it holds: {_shown(names, reasons)}")
+    choice = Choice(tuple(videos), tuple(sorted(reasons.items())))
+    most = params.max_total_bytes or _MOST_BYTES
+    if choice.size > most:
+        raise StageError.precondition(
+            f"the videos of {source} are {_size(choice.size)}, more than the {_size(most)} that are allowed; raise the "
+            "recipe's fetching.max_total_bytes, take fewer by fetching.patterns, or choose another source"
+        )
+    return choice
 
 
-def check_room(folder: Path, needed: int) -> None:
-    """Raises StageError (RESOURCE_EXHAUSTED) when `needed` bytes do not fit where `folder` lies."""
-    free = shutil.disk_usage(folder).free
-    if needed + _LEAVE_FREE > free:
-        raise no_room(f"{_size(needed)} are to be fetched and {_size(free)} are free where the fetcher's work folder lies")
+def check_room(needed: Mapping[Path, int]) -> None:
+    """Raises StageError (RESOURCE_EXHAUSTED) when the bytes that each folder needs do not fit on the disk it is on.
+
+    Folders on one disk share its room.
+    """
+    disks: defaultdict[int, list[Path]] = defaultdict(list)
+    for folder in needed:
+        disks[folder.stat().st_dev].append(folder)
+    for folders in disks.values():
+        free, wanted_bytes = shutil.disk_usage(folders[0]).free, sum(needed[folder] for folder in folders)
+        if wanted_bytes + _LEAVE_FREE > free:
+            where = " and ".join(map(str, folders))
+            raise no_room(f"{_size(wanted_bytes)} are to be written to {where} and {_size(free)} are free there")
+
+
+def bytes_in(folder: Path) -> int:
+    """Bytes that the folder's files take up on disk, holes not counted."""
+    return sum(path.stat().st_blocks * 512 for path in folder.iterdir())
 
 
 def no_room(why: str) -> StageError:
     """The error for a full disk."""
     return StageError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the fetcher has no room: {why}; free some, then retry the job")
+
+
+def _check(params: FetchParams) -> None:
+    for name in ("min_size_bytes", "max_total_bytes", "no_peers_timeout_s"):
+        value = getattr(params, name)
+        if value < 0 or not math.isfinite(value):
+            raise StageError.invalid(f"fetcher.fetch: {name} is {value}; it must be 0 (the default) or more")
+
+
+def _flaw(file: Offered, params: FetchParams) -> str | None:
+    """Why a video is not asked for, by its name and size alone: what is in it is the keyframer's to say."""
+    if not wanted(file.name, params.patterns):
+        return "its name matches none of the patterns"
+    if file.size < max(1, params.min_size_bytes):
+        return f"{file.size} bytes; at least {max(1, params.min_size_bytes)} are asked for"
+    return None
+
+
+def _shown(names: Sequence[str], reasons: Mapping[str, str]) -> str:
+    shown = [f"{name} ({reasons[name]})" if name in reasons else name for name in names[:_NAMES_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(names) > _NAMES_SHOWN else "") or "nothing"
 
 
 def _size(count: int) -> str:

@@ -2,27 +2,10 @@
 
 import libtorrent as lt
 
+from kyara_fetcher.addresses import NOT_PUBLIC
+
 USER_AGENT = "Kyara/0.1"
 _BLOCKED = 1
-# Addresses that are not public: "this" network, private, shared, loopback, link-local, tests, multicast, reserved; and
-# for IPv6 unspecified, loopback, mapped IPv4, local and link-local, multicast.
-_NOT_PUBLIC = [
-    ("0.0.0.0", "0.255.255.255"),
-    ("10.0.0.0", "10.255.255.255"),
-    ("100.64.0.0", "100.127.255.255"),
-    ("127.0.0.0", "127.255.255.255"),
-    ("169.254.0.0", "169.254.255.255"),
-    ("172.16.0.0", "172.31.255.255"),
-    ("192.0.0.0", "192.0.0.255"),
-    ("192.168.0.0", "192.168.255.255"),
-    ("198.18.0.0", "198.19.255.255"),
-    ("224.0.0.0", "255.255.255.255"),
-    ("::", "::1"),
-    ("::ffff:0.0.0.0", "::ffff:255.255.255.255"),
-    ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-    ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-    ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-]
 
 
 def open_session(listen: str, *, dht: bool, allow_private: bool) -> lt.session:
@@ -55,6 +38,6 @@ def open_session(listen: str, *, dht: bool, allow_private: bool) -> lt.session:
 
 def _public_only() -> lt.ip_filter:
     addresses = lt.ip_filter()
-    for first, last in _NOT_PUBLIC:
-        addresses.add_rule(first, last, _BLOCKED)
+    for block in NOT_PUBLIC:
+        addresses.add_rule(str(block.network_address), str(block.broadcast_address), _BLOCKED)
     return addresses

@@ -39,6 +39,7 @@ class Fetching(Section):
     min_size_bytes: NonNegativeInt = 0
     max_total_bytes: NonNegativeInt = 0
     no_peers_timeout_s: NonNegativeFloat = 0
+    largest_only: bool = False
 
 
 class Collecting(Section):
@@ -54,6 +55,7 @@ class Keyframes(Section):
     black_luma: NonNegativeFloat
     blank_deviation: NonNegativeFloat
     max_height: NonNegativeInt
+    every_frame: bool = False
 
 
 class Threshold(Section):

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekyara/fetcher/v1/fetcher.proto\x12\x10kyara.fetcher.v1\"\x1f\n\rResolveParams\x12\x0e\n\x06source\x18\x01 \x01(\t\"l\n\x0b\x46\x65tchParams\x12\x10\n\x08patterns\x18\x01 \x03(\t\x12\x16\n\x0emin_size_bytes\x18\x02 \x01(\x03\x12\x17\n\x0fmax_total_bytes\x18\x03 \x01(\x03\x12\x1a\n\x12no_peers_timeout_s\x18\x04 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekyara/fetcher/v1/fetcher.proto\x12\x10kyara.fetcher.v1\"\x1f\n\rResolveParams\x12\x0e\n\x06source\x18\x01 \x01(\t\"\x82\x01\n\x0b\x46\x65tchParams\x12\x10\n\x08patterns\x18\x01 \x03(\t\x12\x16\n\x0emin_size_bytes\x18\x02 \x01(\x03\x12\x17\n\x0fmax_total_bytes\x18\x03 \x01(\x03\x12\x1a\n\x12no_peers_timeout_s\x18\x04 \x01(\x01\x12\x14\n\x0clargest_only\x18\x05 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESOLVEPARAMS']._serialized_start=52
   _globals['_RESOLVEPARAMS']._serialized_end=83
-  _globals['_FETCHPARAMS']._serialized_start=85
-  _globals['_FETCHPARAMS']._serialized_end=193
+  _globals['_FETCHPARAMS']._serialized_start=86
+  _globals['_FETCHPARAMS']._serialized_end=216
 # @@protoc_insertion_point(module_scope)
