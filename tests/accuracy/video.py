@@ -1,6 +1,7 @@
 """`make accuracy-video`: from episodes to characters, against the truth, beside plain clusterings of the same vectors."""
 
 import argparse
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -24,6 +25,8 @@ from tests.servers.inference import inference_server
 SEEDS = (101, 102, 103, 104)
 SECONDS = 240
 MAIN = 10
+BANDS = (24, 64, 256, 720)
+"""Heights of figures in px for which recall is told apart."""
 
 
 def main() -> None:
@@ -62,6 +65,10 @@ def measured(rooms: Rooms, seen: Seen) -> dict[str, Any]:
         "frames": len(seen.frames),
         "crops": len(seen.crops),
         "person_recall": person_recall(seen.figures, seen.truth),
+        **{
+            f"recall_{least}_to_{below}_px": person_recall(seen.figures, seen.truth, least, below)
+            for least, below in itertools.pairwise(BANDS)
+        },
         "characters_true": len(seen.truth.main),
         "characters_found": len(set(seen.truth.main) & found),
         "indexes": get_json(rooms.store, seen.summary)["characters"],

@@ -44,13 +44,15 @@ def measured(store: Store, job: Job, truth: EpisodeTruth) -> dict[str, Any]:
     }
 
 
-def person_recall(figures: ImageSet, truth: EpisodeTruth) -> float:
-    """Share of the figures at least 64 px tall in the frames whose person box was found."""
+def person_recall(
+    figures: ImageSet, truth: EpisodeTruth, least_px: float = SMALLEST_FIGURE_PX, below_px: float = float("inf")
+) -> float:
+    """Share of the figures of a height, at least 64 px, in the frames whose person box was found."""
     found = wanted = 0
     for frame in figures:
         boxes = [(box.x0, box.y0, box.x1, box.y1) for box in frame.boxes if box.kind == "person"]
         for figure in _figures(frame, truth):
-            if (person := _person(figure)) and person[3] - person[1] >= SMALLEST_FIGURE_PX:
+            if (person := _person(figure)) and least_px <= person[3] - person[1] < below_px:
                 wanted += 1
                 found += any(_iou(person, box) >= SAME_BOX_IOU for box in boxes)
     return round(found / wanted, 4) if wanted else 0.0
