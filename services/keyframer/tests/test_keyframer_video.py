@@ -1,13 +1,19 @@
 """Videos as strangers send them: many codecs, odd shapes, damage, and files that are none."""
 
+import math
+import re
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kyara_keyframer.container import VideoError
 from kyara_keyframer.looks import sharpness
-from kyara_keyframer.video import Video, VideoError
+from kyara_keyframer.plan import Segment, Stretch
+from kyara_keyframer.video import Frame, Video
+from services.keyframer.tests.keyframer_walks import frames_of
 
 CODECS = [
     ("a.mkv", "libx264", "yuv420p", {"preset": "ultrafast"}),
@@ -17,6 +23,12 @@ CODECS = [
     ("e.mkv", "libsvtav1", "yuv420p", {"preset": "12", "svtav1-params": "lp=1"}),
     ("f.avi", "mpeg4", "yuv420p", {}),
     ("g.ts", "libx264", "yuv420p", {"preset": "ultrafast"}),
+    ("h.mp4", "libx265", "yuv420p10le", {"preset": "ultrafast", "x265-params": "log-level=none"}),
+    ("i.ts", "mpeg2video", "yuv420p", {"q": "2"}),
+    ("j.mpg", "mpeg2video", "yuv420p", {"q": "2"}),
+    ("k.webm", "libsvtav1", "yuv420p", {"preset": "12", "svtav1-params": "lp=1"}),
+    ("l.avi", "libx264", "yuv420p", {"preset": "veryfast"}),
+    ("m.mov", "prores", "yuv422p10le", {}),
 ]
 
 
@@ -26,31 +38,55 @@ def test_frames_come_with_their_times_from_every_codec(write_video, drawings, na
     drawing = scene(5)
     path = write_video([(drawing, 1.0)], name, codec, pixel_format, options)
     video = Video(path)
-    frames = list(video.frames())
+    frames = frames_of(video)
     assert len(frames) == 24
     assert [frame.time_s for frame in frames] == pytest.approx([number / 24 for number in range(24)], abs=0.003)
     assert frames[0].key
     assert sharpness(frames[12].image) > 1
     shown = np.asarray(video.picture(frames[12])).astype(int)
     assert np.abs(shown - np.asarray(drawing(0.5)).astype(int)).mean() < 12
-    assert video.damaged == 0
+    assert video.index.lost == ()
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "b.mp4", "c.ts", "d.avi"])
-def test_frames_can_be_read_from_any_place_on(write_video, drawings, name: str) -> None:
+def test_any_stretch_of_the_file_can_be_read_alone(write_video, drawings, name: str) -> None:
     scene, _ = drawings
-    codec = "mpeg4" if name.endswith("avi") else "libx264"
-    path = write_video([(scene(6), 2.0)], name, codec, options={"g": "12"})
+    path = write_video([(scene(6), 3.0)], name, "mpeg4" if name.endswith("avi") else "libx264", options={"g": "12"})
     video = Video(path)
-    positions = [frame.position for frame in video.frames()]
-    for place in (0, 1, 11, 12, 13, 30, 47):
-        assert [frame.position for frame in video.frames(positions[place])] == positions[place:]
+    stamps = [int(video.index.stamps[place]) for place in video.index.keys]
+    assert len(stamps) >= 5
+    whole = [frame.position for frame in frames_of(video)]
+    parts: list[int] = []
+    for start, end in pairwise([*stamps, math.inf]):
+        (((_, frames),)) = [
+            (one, list(frames)) for one, frames in video.walk(Segment((Stretch(int(start), math.inf),), end, end))
+        ]
+        parts += [frame.position for frame in frames if isinstance(frame, Frame)]
+    assert parts == whole
+
+
+def test_the_key_frame_alone_is_the_first_frame_and_more_is_decoded_when_asked_for(write_video, drawings) -> None:
+    scene, _ = drawings
+    video = Video(write_video([(scene(6), 2.0)], options={"g": "12", "bf": "2"}))
+    whole = [frame.position for frame in frames_of(video)]
+    starts = [Stretch(int(video.index.stamps[place]), -math.inf) for place in video.index.keys]
+    first = [next(frames) for _, frames in video.walk(Segment(tuple(starts), math.inf, math.inf))]
+    assert [frame.position for frame in first if isinstance(frame, Frame)] == whole[::12]
+    more = [frame for _, frames in video.walk(Segment(tuple(starts), math.inf, math.inf)) for frame in frames]
+    assert [frame.position for frame in more if isinstance(frame, Frame)] == whole
+
+
+def test_a_variable_frame_rate_keeps_the_times(write_video, drawings) -> None:
+    scene, _ = drawings
+    times = [frame.time_s for frame in frames_of(Video(write_video([(scene(6), 2.0), (scene(7), 2.0)], held=3)))]
+    assert {round(later - earlier, 2) for earlier, later in pairwise(times)} >= {0.12, 0.17}
+    assert 3.8 < times[-1] < 4.0
 
 
 def test_pictures_are_scaled_to_the_height_asked_for(write_video, drawings) -> None:
     scene, _ = drawings
     video = Video(write_video([(scene(7), 0.25)]))
-    frame = next(video.frames())
+    frame = frames_of(video)[0]
     assert video.picture(frame, max_height=90).size == (160, 90)
     assert video.picture(frame, max_height=1080).size == (320, 180)
 
@@ -58,7 +94,7 @@ def test_pictures_are_scaled_to_the_height_asked_for(write_video, drawings) -> N
 def test_pixels_that_are_not_square_are_made_so(write_video, drawings) -> None:
     scene, _ = drawings
     video = Video(write_video([(scene(7, (240, 180)), 0.25)], aspect=Fraction(4, 3)))
-    assert video.picture(next(video.frames())).size == (320, 180)
+    assert video.picture(frames_of(video)[0]).size == (320, 180)
 
 
 def test_a_video_filmed_on_its_side_is_shown_upright(write_video, drawings) -> None:
@@ -66,21 +102,25 @@ def test_a_video_filmed_on_its_side_is_shown_upright(write_video, drawings) -> N
     drawing = scene(8)
     path = write_video([(lambda time_s: drawing(time_s).rotate(90, expand=True), 0.25)], "turned.mp4", turned=-90)
     video = Video(path)
-    shown = video.picture(next(video.frames()))
+    shown = video.picture(frames_of(video)[0])
     assert shown.size == (320, 180)
     assert np.abs(np.asarray(shown).astype(int) - np.asarray(drawing(0)).astype(int)).mean() < 12
+
+
+def test_pixels_of_an_absurd_shape_are_taken_as_square(write_video, drawings) -> None:
+    scene, _ = drawings
+    video = Video(write_video([(scene(7), 0.25)], aspect=Fraction(1000)))
+    assert video.picture(frames_of(video)[0]).size == (320, 180)
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"This is no video, whatever its name says.\n" * 50,
         b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
         b"ffconcat version 1.0\nfile 'other.mkv'\n",
         bytes(range(256)) * 64,
     ],
-    ids=["empty", "text", "playlist", "list of parts", "noise"],
+    ids=["playlist", "list of parts", "noise"],
 )
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "film.mkv"
@@ -89,12 +129,20 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path, content: bytes) -> N
         Video(path)
 
 
-def test_a_truncated_video_gives_what_decodes(write_video, drawings) -> None:
+@pytest.mark.parametrize("name", ["a.mkv", "b.avi", "c.mp4"])
+def test_a_truncated_video_gives_what_decodes_and_says_where_it_ends(write_video, drawings, name: str) -> None:
     scene, _ = drawings
-    path = write_video([(scene(9), 3.0)])
+    mux = {"movflags": "+faststart"} if name == "c.mp4" else {}
+    path = write_video([(scene(seed), 1.0) for seed in range(6)], name, mux=mux)
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) * 2 // 3])
-    assert 24 <= len(list(Video(path).frames())) < 72
+    path.write_bytes(whole[: len(whole) // 2])
+    video = Video(path)
+    frames = frames_of(video)
+    assert 24 <= len(frames) < 5 * 24
+    (sentence,) = video.index.lost
+    told = re.fullmatch(r"the file is cut off: it ends at ([\d.]+) s of 6.0 s", sentence)
+    assert told
+    assert float(told[1]) == pytest.approx(frames[-1].time_s, abs=0.3)
 
 
 def test_damage_in_the_middle_does_not_end_the_walk(write_video, drawings) -> None:
@@ -104,5 +152,12 @@ def test_damage_in_the_middle_does_not_end_the_walk(write_video, drawings) -> No
     middle = len(data) // 2
     data[middle : middle + 600] = bytes(600)
     path.write_bytes(data)
-    times = [frame.time_s for frame in Video(path).frames()]
-    assert times[-1] > 2.8
+    assert frames_of(Video(path))[-1].time_s > 2.8
+
+
+def test_a_hole_in_the_middle_is_told_with_its_times(write_video, drawings) -> None:
+    scene, _ = drawings
+    path = write_video([(scene(10), 1.0), (None, 2.0), (scene(11), 1.0)])
+    video = Video(path)
+    assert video.index.lost == ("the file is damaged: it holds nothing from 1.0 s to 3.0 s",)
+    assert len(frames_of(video)) == 48

@@ -25,12 +25,16 @@ class CutDetector:
         self._last: Thumbnail | None = None
         self._motion: deque[float] = deque(maxlen=_REMEMBERED)
 
-    def is_cut(self, seen: Thumbnail) -> bool:
-        """Whether a new shot begins with `seen`; true for the very first."""
+    def is_cut(self, seen: Thumbnail, skipped: bool) -> bool:
+        """Whether a new shot begins with `seen`; true for the very first. `skipped`: frames before it were not seen."""
         last, self._last = self._last, seen
         if last is None:
             return True
         jump = difference(last, seen)
+        if skipped:
+            # What moved meanwhile is no measure of motion from frame to frame.
+            self._motion.clear()
+            return jump > _LEAST_JUMP
         if jump < _SAME_DRAWING:
             return False
         usual = median(self._motion) if self._motion else 0.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 
 THUMBNAIL = (64, 36)
 """Width and height in px of a thumbnail, whatever the frame's shape."""
@@ -21,10 +21,23 @@ class Thumbnail:
     luma_deviation: float
 
 
-def thumbnail(image: VideoFrame) -> Thumbnail:
-    """The frame in small."""
-    small = image.reformat(*THUMBNAIL, "rgb24", interpolation=Interpolation.AREA)
-    pixels = np.asarray(small.to_ndarray()).astype(np.float32)
+class Shrinker:
+    """Makes frames small. Keeps what the last one taught it of their format: for one thread, and one size."""
+
+    def __init__(self, size: tuple[int, int], pixel_format: str) -> None:
+        self._size, self._format = size, pixel_format
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, image: VideoFrame) -> np.ndarray:
+        """Uint8 [height, width] or [height, width, 3] of the size and pixel format."""
+        width, height = self._size
+        small = self._reformatter.reformat(image, width, height, self._format, interpolation=Interpolation.AREA)
+        return np.asarray(small.to_ndarray())
+
+
+def thumbnail(pixels: np.ndarray) -> Thumbnail:
+    """Of a frame that a `Shrinker` made THUMBNAIL small, in rgb24."""
+    pixels = pixels.astype(np.float32)
     luma = pixels @ _LUMA
     return Thumbnail(pixels, float(luma.mean()), float(luma.std()))
 

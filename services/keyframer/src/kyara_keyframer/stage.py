@@ -1,25 +1,32 @@
 """The stage `keyframer`: input `video`, output `frames`.
 
-A checkpoint is written at the first cut after every few seconds of video; it holds the images so far and the shot
+A checkpoint is written at the first cut after every half minute of video; it holds the images so far and the shot
 from which to go on, so that an attempt after a crash ends with the same frames.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
 from kyara_artifacts import Image, ImageSet, get_json, put_json, put_picture
-from kyara_keyframer.picking import Dropped, Kept, Rules, Shot, pick
+from kyara_keyframer.container import TooLarge, VideoError
+from kyara_keyframer.parallel import Walker, Work
+from kyara_keyframer.picking import Dropped, Kept, Rules, Shot
+from kyara_keyframer.plan import Segment, segments
 from kyara_keyframer.settings import KeyframerSettings
-from kyara_keyframer.video import Frame, Video, VideoError
+from kyara_keyframer.video import Lost, Video
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 
-_CHECKPOINT_EVERY_S = 10.0
+_CHECKPOINT_EVERY_S = 30.0
 
 
 async def run(ctx: StageContext[KeyframerSettings], params: KeyframeParams, inputs: Inputs) -> Outputs:
-    """Pick the frames of a video worth looking at: every shot's, sharp, apart, neither black nor blank."""
+    """Pick the frames of a video worth looking at: every shot's, sharp, apart, neither black nor blank nor credits.
+
+    Raises StageError: INVALID_ARGUMENT for a file that is no video and for numbers that make no sense,
+    FAILED_PRECONDITION for a video whose frames are too large.
+    """
     rules = _rules(params)
     source = inputs["video"].digest.sha256
     path = ctx.scratch / "video"
@@ -27,15 +34,17 @@ async def run(ctx: StageContext[KeyframerSettings], params: KeyframeParams, inpu
     try:
         video = Video(path)
         work = _Work(ctx, video, source, params.max_height)
-        work.do(rules)
+        work.do(rules, segments(video.index, params.every_frame))
+    except TooLarge as error:
+        raise StageError.precondition(f"the video with SHA-256 {source[:12]}... is too large: {error}") from error
     except VideoError as error:
         raise StageError.invalid(
             f"the file with SHA-256 {source[:12]}... is not a video that can be decoded: {error}; "
             "check the source, or leave the file out by the fetcher's patterns"
         ) from error
-    if video.damaged:
-        ctx.reject(source[:12], f"{video.damaged} damaged pieces of the video could not be decoded")
-    meta = {"video": source, "shots": work.shots, "duration_s": round(video.duration_s, 3)}
+    for sentence in [*video.index.lost, *_undecoded(work.lost)]:
+        ctx.reject(source[:12], sentence)
+    meta = {"video": source, "shots": work.shots, "duration_s": round(video.index.length_s, 3)}
     return {"frames": ImageSet(images=tuple(work.images), meta=meta).save(ctx.store)}
 
 
@@ -45,35 +54,37 @@ class _Work:
     def __init__(self, ctx: StageContext[KeyframerSettings], video: Video, source: str, max_height: int) -> None:
         self.images: list[Image] = []
         self.shots = 0
+        self.lost: list[float] = []
+        """Times in seconds of what could not be decoded."""
         self._ctx = ctx
         self._video = video
         self._source = source
         self._max_height = max_height
 
-    def do(self, rules: Rules) -> None:
+    def do(self, rules: Rules, whole: Sequence[Segment]) -> None:
         """Walk to the end. Raises VideoError when there is not one frame."""
         after = self._go_on()
-        checkpoint_s = _CHECKPOINT_EVERY_S
-        for event in pick(self._frames(after), rules, after):
-            match event:
-                case Kept():
-                    self.images.append(self._image(event))
+        walker = Walker(self._video, rules, Work(self._image, self._looked), self._ctx.settings.threads)
+        checkpoint_s = (after.time_s if after else 0.0) + _CHECKPOINT_EVERY_S
+        for outcome in walker.walk(_from(whole, after), after):
+            match outcome:
+                case Image():
+                    self.images.append(outcome)
                 case Dropped(time_s, reason):
                     self._ctx.reject(self._name(time_s), reason)
-                case Shot(number, _, last_kept_s):
-                    self.shots = number + 1
-                    if last_kept_s is not None and last_kept_s >= checkpoint_s:
-                        checkpoint_s = last_kept_s + _CHECKPOINT_EVERY_S
-                        self._keep_place(event)
+                case Lost(time_s):
+                    self.lost.append(time_s)
+                case Shot():
+                    self.shots = outcome.number + 1
+                    if outcome.time_s >= checkpoint_s:
+                        checkpoint_s = outcome.time_s + _CHECKPOINT_EVERY_S
+                        self._keep_place(outcome)
         if self.shots == 0:
             raise VideoError("not one frame of it could be decoded")
 
-    def _frames(self, after: Shot | None) -> Iterator[Frame]:
-        total = round(self._video.duration_s)
-        for frame in self._video.frames(after.position if after else None):
-            yield frame
-            found = {"frames_kept": float(len(self.images)), "shots": float(self.shots)}
-            self._ctx.progress("looking for key frames", int(frame.time_s), total, "s of video", found)
+    def _looked(self, time_s: float) -> None:
+        found = {"frames_kept": float(len(self.images)), "shots": float(self.shots)}
+        self._ctx.progress("looking for key frames", int(time_s), round(self._video.index.length_s), "s of video", found)
 
     def _image(self, kept: Kept) -> Image:
         digest, width, height = put_picture(self._ctx.store, self._video.picture(kept.frame, self._max_height))
@@ -94,7 +105,7 @@ class _Work:
 
     def _keep_place(self, shot: Shot) -> None:
         images = [image.model_dump(mode="json", exclude_defaults=True) for image in self.images]
-        state = {"shot": asdict(shot), "images": images, "rejected": self._ctx.rejected}
+        state = {"shot": asdict(shot), "images": images, "rejected": self._ctx.rejected, "lost": self.lost}
         self._ctx.checkpoint(put_json(self._ctx.store, "keyframer-state", state))
 
     def _go_on(self) -> Shot | None:
@@ -103,9 +114,25 @@ class _Work:
             return None
         state = get_json(self._ctx.store, self._ctx.last_checkpoint)
         self.images = [Image.model_validate(image) for image in state["images"]]
+        self.lost = state["lost"]
         for each in state["rejected"]:
             self._ctx.reject(each["item"], each["reason"])
         return Shot(**state["shot"])
+
+
+def _from(whole: Sequence[Segment], after: Shot | None) -> Sequence[Segment]:
+    """The segments from the one on that holds a shot's first frame."""
+    if after is None:
+        return whole
+    return [each for each in whole if each.end_s > after.time_s]
+
+
+def _undecoded(lost: Sequence[float]) -> list[str]:
+    """A sentence about the packets that could not be decoded, if there were any."""
+    times = sorted(set(lost))
+    if not times:
+        return []
+    return [f"{len(times)} damaged pieces between {times[0]:.1f} s and {times[-1]:.1f} s could not be decoded"]
 
 
 def _rules(params: KeyframeParams) -> Rules:
@@ -122,4 +149,4 @@ def _rules(params: KeyframeParams) -> Rules:
     )
 
 
-OPERATIONS = (Operation(name="keyframer", version=1, params=KeyframeParams, run=run),)
+OPERATIONS = (Operation(name="keyframer", version=2, params=KeyframeParams, run=run),)

@@ -1,33 +1,30 @@
-"""A video file as frames with their times, whatever its codec, and a frame as the picture that a viewer sees.
+"""A video file as frames with their times, whatever its codec, and a frame as the picture that a viewer sees."""
 
-Nothing but the file itself is read: formats that point to other files or addresses (playlists, lists of parts) are
-refused, because a video comes from strangers.
-"""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import cast
 
-import av
 import av.error
 import numpy as np
 import PIL.Image
-from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-_FORMATS = "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,mpegts,mpeg,flv,ogg,asf"
+from kyara_keyframer.container import NO_FRAME, VideoError, opened
+from kyara_keyframer.index import read_index, stamp_of, tells_times
+from kyara_keyframer.plan import Segment, Stretch
+from kyara_keyframer.stretches import in_stretches
+
 _UNSPECIFIED_COLOURSPACE = 2
 _HD_HEIGHT = 720
-
-
-class VideoError(ValueError):
-    """The file cannot be read as a video; the message says why."""
+_WIDEST_PIXEL = 4
+"""A pixel this many times as wide as it is high, or the other way round, comes from a damaged head."""
 
 
 @dataclass(frozen=True)
@@ -40,35 +37,35 @@ class Frame:
     image: VideoFrame
 
 
+@dataclass(frozen=True)
+class Lost:
+    """A packet that could not be decoded, and when it would have been shown."""
+
+    time_s: float
+
+
 class Video:
-    """A video file. `damaged` counts the packets that the last walk through it could not decode."""
+    """A video file; several threads may walk through it at once."""
 
     def __init__(self, path: Path) -> None:
-        """Raises VideoError when `path` holds no moving picture that FFmpeg knows."""
-        self.damaged = 0
+        """Reads the file once and decodes nothing of it. Raises VideoError when it holds no moving picture."""
         self._path = path
-        with self._open() as (container, stream):
-            self.duration_s = _duration_s(container, stream)
-            self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-            self._origin = stream.start_time or 0
+        with opened(path) as (container, stream):
+            self.index = read_index(container, stream)
+            self._told = tells_times(container)
+            self._origin, self._unit = stream.start_time or 0, stream.time_base or Fraction(1)
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            self._pixel_aspect = aspect if 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL else Fraction(1)
+        if not len(self.index.stamps):
+            raise VideoError(NO_FRAME)
 
-    def frames(self, start: int | None = None) -> Iterator[Frame]:
-        """Frames in the order of showing; only those from position `start` on where it is given."""
-        if start is None:
-            with self._open() as (container, stream):
-                yield from self._decoded(container, stream)
-            return
-        with self._open() as (container, stream):
-            container.seek(start, stream=stream, backward=True)
-            frames = self._decoded(container, stream)
-            first = next(frames, None)
-            if first is not None and first.position <= start:
-                if first.position == start:
-                    yield first
-                yield from (frame for frame in frames if frame.position >= start)
-                return
-        # The file's index leads past the place or nowhere: walk there.
-        yield from (frame for frame in self.frames() if frame.position >= start)
+    def walk(self, segment: Segment) -> Iterator[tuple[Stretch, Iterator[Frame | Lost]]]:
+        """The segment's stretches, each with its frames in the order of showing.
+
+        Frames are decoded as they are asked for. What is not asked for before the next stretch is skipped.
+        """
+        for stream, stretch, packets in in_stretches(self._path, segment):
+            yield stretch, self._frames(stream, stretch, packets)
 
     def picture(self, frame: Frame, max_height: int = 0) -> PIL.Image.Image:
         """The frame as a viewer sees it: square pixels, upright, at most `max_height` px tall (0: any height).
@@ -87,60 +84,47 @@ class Video:
         picture = PIL.Image.fromarray(np.asarray(rgb.to_ndarray()))
         return picture.rotate(image.rotation, expand=True) if image.rotation else picture
 
-    @contextmanager
-    def _open(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-        try:
-            container = cast(InputContainer, av.open(str(self._path), options=options))
-        except (av.error.FFmpegError, ValueError) as error:
-            raise VideoError(f"FFmpeg knows no video in it ({getattr(error, 'strerror', None) or error})") from error
-        with container:
-            # A cover picture of a music file is a video stream too, by FFmpeg's count.
-            moving = [stream for stream in container.streams.video if not _is_cover(stream)]
-            if not moving:
-                raise VideoError("it holds no video stream")
-            stream = moving[0]
-            if stream.codec_context is None:
-                raise VideoError("its codec is unknown")
-            stream.thread_type = "AUTO"
-            yield container, stream
+    def _frames(self, stream: VideoStream, stretch: Stretch, packets: Iterator[Packet]) -> Iterator[Frame | Lost]:
+        """A stretch's frames from its key frame on, each later than the one before.
 
-    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[Frame]:
-        self.damaged = 0
-        last: int | None = None
-        for image in self._images(container, stream):
-            # Damaged files repeat times; a frame that does not move on could not be found again.
-            if image.pts is None or image.is_corrupt or (last is not None and image.pts <= last):
-                continue
-            last = image.pts
-            time_s = float((image.pts - self._origin) * (stream.time_base or 0))
-            yield Frame(image.pts, time_s, bool(image.key_frame), image)
+        Frames that are shown before it need others of the stretch before. Damaged files repeat times, and a frame that does
+        not move on could not be found again.
+        """
+        head = next(packets)
+        last = -math.inf if head.pts is None or not self._told else head.pts - 1
+        for each in self._decoded(stream, stretch, head, packets):
+            if isinstance(each, Frame):
+                if each.position <= last:
+                    continue
+                last = each.position
+            yield each
 
-    def _images(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        packets = container.demux(stream)
-        while True:
+    def _decoded(self, stream: VideoStream, stretch: Stretch, head: Packet, packets: Iterator[Packet]) -> Iterator[Frame | Lost]:
+        if stretch.until_s == -math.inf:
+            # Its key frame may be all that is asked for.
+            yield from self._decode(stream, [head])
+        # More is asked for: a decoder that was emptied has to begin with the key frame again.
+        yield from self._decode(stream, chain([head], packets))
+
+    def _decode(self, stream: VideoStream, packets: Iterable[Packet]) -> Iterator[Frame | Lost]:
+        """The frames of packets that follow a key packet."""
+        stream.codec_context.flush_buffers()
+        fed: deque[int] = deque()
+        for packet in chain(packets, [None]):
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
+                images = stream.codec_context.decode(packet)
             except av.error.FFmpegError:
-                # The rest of the file cannot be told into packets: what came so far stands.
-                self.damaged += 1
-                return
-            try:
-                images = packet.decode()
-            except av.error.FFmpegError:
-                self.damaged += 1
+                if packet is not None:
+                    yield Lost(self._time_s(stamp_of(packet) or 0))
                 continue
-            yield from (image for image in images if isinstance(image, VideoFrame))
+            if packet is not None:
+                fed.append(stamp_of(packet) or 0)
+            for image in images:
+                # Frames come in the order of showing: where packets tell no times, the first has that of the first.
+                position = image.pts if self._told else fed.popleft()
+                if position is not None:
+                    time_s = self._time_s(position)
+                    yield Lost(time_s) if image.is_corrupt else Frame(position, time_s, bool(image.key_frame), image)
 
-
-def _is_cover(stream: VideoStream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
-
-
-def _duration_s(container: InputContainer, stream: VideoStream) -> float:
-    """Length by the file's own word; 0 when it says nothing."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / av.time_base
+    def _time_s(self, stamp: int) -> float:
+        return float((stamp - self._origin) * self._unit)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kyara/keyframer/v1/keyframer.proto\x12\x12kyara.keyframer.v1\"d\n\x0eKeyframeParams\x12\x11\n\tmin_gap_s\x18\x01 \x01(\x01\x12\x12\n\nblack_luma\x18\x02 \x01(\x01\x12\x17\n\x0f\x62lank_deviation\x18\x03 \x01(\x01\x12\x12\n\nmax_height\x18\x04 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kyara/keyframer/v1/keyframer.proto\x12\x12kyara.keyframer.v1\"y\n\x0eKeyframeParams\x12\x11\n\tmin_gap_s\x18\x01 \x01(\x01\x12\x12\n\nblack_luma\x18\x02 \x01(\x01\x12\x17\n\x0f\x62lank_deviation\x18\x03 \x01(\x01\x12\x12\n\nmax_height\x18\x04 \x01(\x05\x12\x13\n\x0b\x65very_frame\x18\x05 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kyara.keyframer.v1.keyframe
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_KEYFRAMEPARAMS']._serialized_start=58
-  _globals['_KEYFRAMEPARAMS']._serialized_end=158
+  _globals['_KEYFRAMEPARAMS']._serialized_end=179
 # @@protoc_insertion_point(module_scope)

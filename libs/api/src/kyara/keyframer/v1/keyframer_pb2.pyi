@@ -18,7 +18,12 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class KeyframeParams(_message.Message):
-    """`keyframer`: input `video` -> `frames` (image-set; time, shot and sharpness in the metadata)."""
+    """`keyframer`: input `video` -> `frames` (image-set; time, shot and sharpness in the metadata).
+
+    Key frames where they stand for shots; every frame is looked at where they are rarer than shots, or everywhere. Every
+    shot of at least 0.7 s that shows a picture gives a frame. `rejected` says which frames were black, blank or
+    credits, and what of a damaged file was lost.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -26,6 +31,7 @@ class KeyframeParams(_message.Message):
     BLACK_LUMA_FIELD_NUMBER: _builtins.int
     BLANK_DEVIATION_FIELD_NUMBER: _builtins.int
     MAX_HEIGHT_FIELD_NUMBER: _builtins.int
+    EVERY_FRAME_FIELD_NUMBER: _builtins.int
     min_gap_s: _builtins.float
     """Seconds between frames at least. 0 means 0.5."""
     black_luma: _builtins.float
@@ -34,6 +40,8 @@ class KeyframeParams(_message.Message):
     """Standard deviation of luma under which a frame is blank. 0 means 6."""
     max_height: _builtins.int
     """Height in px that frames are scaled down to when they are taller; 0 keeps them."""
+    every_frame: _builtins.bool
+    """Look at every frame, whatever the key frames: each new pose of a shot is kept too. For a short video."""
     def __init__(
         self,
         *,
@@ -41,10 +49,11 @@ class KeyframeParams(_message.Message):
         black_luma: _builtins.float = ...,
         blank_deviation: _builtins.float = ...,
         max_height: _builtins.int = ...,
+        every_frame: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["black_luma", b"black_luma", "blank_deviation", b"blank_deviation", "max_height", b"max_height", "min_gap_s", b"min_gap_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["black_luma", b"black_luma", "blank_deviation", b"blank_deviation", "every_frame", b"every_frame", "max_height", b"max_height", "min_gap_s", b"min_gap_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
