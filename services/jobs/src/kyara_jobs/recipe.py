@@ -55,7 +55,6 @@ class Keyframes(Section):
     black_luma: NonNegativeFloat
     blank_deviation: NonNegativeFloat
     max_height: NonNegativeInt
-    every_frame: bool = False
 
 
 class Threshold(Section):
