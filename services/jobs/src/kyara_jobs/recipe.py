@@ -55,6 +55,7 @@ class Keyframes(Section):
     black_luma: NonNegativeFloat
     blank_deviation: NonNegativeFloat
     max_height: NonNegativeInt
+    every_frame: bool = False
 
 
 class Threshold(Section):
