@@ -30,7 +30,7 @@ def draw_doll(
     pen.ellipse((x + 36, y + 38, x + 44, y + 50), fill=(30, 30, 60))
     pen.ellipse((x + 56, y + 38, x + 64, y + 50), fill=(30, 30, 60))
     kinds = [("person", 0, 0, 100, 200), ("halfbody", 0, 0, 100, 110), ("head", 15, 0, 85, 72)]
-    kinds += [("face", 28 + 5 * n, 20, 72, 70) for n in range(faces)]
+    kinds += [("face", 28, 20 + 60 * n, 72, 70 + 60 * n) for n in range(faces)]
     return tuple(Box(kind=k, x0=x + a, y0=y + b, x1=x + c, y1=y + d, score=0.9) for k, a, b, c, d in kinds)
 
 

@@ -10,7 +10,7 @@ from PIL.ImageFilter import GaussianBlur
 
 from kyara.curator.v1.curator_pb2 import CleanParams
 from kyara_artifacts import Box, Image, ImageSet, Store, open_store
-from kyara_curator.framing import framing_of
+from kyara_curator.framing import apart, framing_of
 from kyara_curator.quality import Flaws, flaws_of
 from kyara_curator.settings import CuratorSettings
 from kyara_curator.stage import OPERATIONS
@@ -79,11 +79,28 @@ def box(kind: str, *corners: float) -> Box:
     return Box(kind=kind, x0=corners[0], y0=corners[1], x1=corners[2], y1=corners[3], score=1)
 
 
-def test_a_head_at_the_frame_s_border_is_cut_off() -> None:
-    person = box("person", 10, 0, 110, 300)
-    for top, cut in ((0, 1.0), (30, 0.0)):
-        frame = frame_of((person, box("head", 20, top, 100, top + 90)))
-        assert framing_of(person, frame).cut_off == cut
+@pytest.mark.parametrize(
+    ("head", "face", "cut"),
+    [
+        ((20, 30, 100, 120), (35, 70, 85, 115), 0.0),  # nowhere near the edge
+        ((20, 0, 100, 90), (35, 40, 85, 85), 0.0),  # only touches it
+        ((20, 0, 100, 50), (35, 0, 85, 45), 1.0),  # hair and brow are beyond it
+        ((0, 30, 50, 120), (0, 70, 30, 115), 1.0),  # a side is beyond it
+        ((20, 0, 100, 60), None, 1.0),
+    ],
+)
+def test_a_head_of_which_much_is_beyond_the_frame_is_cut_off(
+    head: tuple[float, ...], face: tuple[float, ...] | None, cut: float
+) -> None:
+    person = box("person", 0, 0, 110, 300)
+    frame = frame_of((person, box("head", *head), *([box("face", *face)] if face else [])))
+    assert framing_of(person, frame).cut_off == pytest.approx(cut, abs=0.05)
+
+
+def test_two_tries_at_one_face_are_one() -> None:
+    face, again, other = box("face", 10, 10, 60, 60), box("face", 14, 20, 70, 80), box("face", 100, 10, 150, 60)
+    assert apart([face, again]) == 1
+    assert apart([face, again, other]) == 2
 
 
 def test_who_stands_behind_somebody_is_hidden_and_who_stands_before_is_not() -> None:

@@ -12,7 +12,7 @@ import PIL.Image
 
 from kyara_artifacts import BadPicture, Box, Image
 from kyara_curator.drawings import Drawing, drawing_of, same_drawings
-from kyara_curator.framing import framing_of
+from kyara_curator.framing import apart, framing_of
 from kyara_curator.geometry import Corners, boxes_inside, padded, shortest_side
 from kyara_curator.looks import Print, first_seen, is_monochrome, print_of
 from kyara_curator.names import UniqueNames, safe_stem
@@ -153,7 +153,7 @@ def _kept(candidates: list[Candidate], flaw: Callable[[Candidate], str | None], 
 
 def _one_figure(candidate: Candidate) -> str | None:
     for kind, words in (("face", "faces"), ("head", "heads")):
-        count = sum(box.kind == kind for box in candidate.boxes)
+        count = apart([box for box in candidate.boxes if box.kind == kind])
         if count != 1:
             return f"{count or 'no'} {words if count else kind} in it, exactly one is wanted"
     return None

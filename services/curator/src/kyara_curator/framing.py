@@ -7,6 +7,10 @@ from kyara_artifacts import Box, Image
 
 # A box this near to the frame's edge, as a share of the frame's height, runs beyond it.
 _EDGE = 0.012
+# Height of the head above the face, in faces, at least: hair and brow.
+_ABOVE_FACE = 0.4
+# Boxes of one kind of which one lies in another by this share show one thing.
+_ONE_THING = 0.5
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Framing:
     occlusion: float
     """Share of the head, or of the upper half, behind somebody nearer."""
     cut_off: float
-    """Whether the head runs beyond the frame."""
+    """How much of the head is beyond the frame."""
 
 
 def framing_of(person: Box, frame: Image) -> Framing:
@@ -26,6 +30,15 @@ def framing_of(person: Box, frame: Image) -> Framing:
     upper = Box(kind="upper", x0=person.x0, y0=person.y0, x1=person.x1, y1=(person.y0 + person.y1) / 2, score=1)
     covered = [max(_covered(head or upper, other), _covered(upper, other)) for other in nearer]
     return Framing(occlusion=max(covered, default=0.0), cut_off=_cut_off(head, frame) if head else 0.0)
+
+
+def apart(boxes: Sequence[Box]) -> int:
+    """How many different things boxes of one kind show: two that overlap much are two tries at one."""
+    kept: list[Box] = []
+    for box in sorted(boxes, key=lambda each: -each.score):
+        if all(max(_covered(box, other), _covered(other, box)) < _ONE_THING for other in kept):
+            kept.append(box)
+    return len(kept)
 
 
 def _is_nearer(one: Box, other: Box, frame: Image) -> bool:
@@ -50,6 +63,25 @@ def _covered(box: Box, by: Box) -> float:
 
 
 def _cut_off(head: Box, frame: Image) -> float:
-    """How deep the head lies in the frame's edge, from 0 at its border's distance to 1 at the border itself."""
-    room = min(head.x0, head.y0, frame.width - head.x1, frame.height - head.y1)
-    return min(1.0, max(0.0, 1 - room / (_EDGE * frame.height)))
+    """About how much of a head at the frame's edge is missing, from where its face lies in it: 0 nothing .. 1 half and more.
+
+    A head without a face that runs into the edge is taken for cut.
+    """
+    edge = _EDGE * frame.height
+    at = {"left": head.x0 <= edge, "top": head.y0 <= edge, "right": frame.width - head.x1 <= edge}
+    if not any(at.values()):
+        return 0.0
+    face = max((box for box in frame.boxes if box.kind == "face" and _covered(box, head) >= 0.7), key=_area, default=None)
+    if face is None:
+        return 1.0
+    middle, high = (face.x0 + face.x1) / 2, _ABOVE_FACE * (face.y1 - face.y0)
+    missing = {
+        "left": 1 - (middle - head.x0) / max(1.0, head.x1 - middle),
+        "right": 1 - (head.x1 - middle) / max(1.0, middle - head.x0),
+        "top": 1 - (face.y0 - head.y0) / high,
+    }
+    return min(1.0, max(0.0, 2 * max(missing[side] for side, touched in at.items() if touched)))
+
+
+def _area(box: Box) -> float:
+    return (box.x1 - box.x0) * (box.y1 - box.y0)
