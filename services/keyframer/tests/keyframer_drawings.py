@@ -35,6 +35,13 @@ def scene(seed: int, size: tuple[int, int] = (320, 180), moving: bool = True, bl
     return draw
 
 
+def mosaic(seed: int, size: tuple[int, int] = (320, 180)) -> Drawing:
+    """A still of many colours, so unlike any other that an encoder begins it with a key frame."""
+    tiles = PIL.Image.fromarray(np.random.default_rng(seed).integers(20, 235, (18, 32, 3), dtype=np.uint8))
+    picture = tiles.resize(size, PIL.Image.Resampling.NEAREST)
+    return lambda time_s: picture
+
+
 def plain(level: int, size: tuple[int, int] = (320, 180)) -> Drawing:
     """Nothing but one grey."""
     return lambda time_s: PIL.Image.new("RGB", size, (level, level, level))

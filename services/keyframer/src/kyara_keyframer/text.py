@@ -6,8 +6,7 @@ TEXT_SIZE = (480, 270)
 """Width and height in px at which writing is looked for, whatever the frame's shape."""
 _PAPER_LEVELS, _INK_LEVELS = 14, 40
 _LEAST_PAPER, _LEAST_INK, _MOST_HALFTONE = 0.6, 0.002, 2.0
-_STROKE_PX = 11
-_MOST_SOLID = 0.02
+_STROKE_PX, _MOST_SOLID = 9, 4
 _HIGHEST_LINE = 0.25
 _LEAST_STROKES = 6.0
 
@@ -25,7 +24,7 @@ def is_text_only(luma: np.ndarray) -> bool:
     ink = distance > _INK_LEVELS
     inked = ink.sum()
     halftone = (distance > _PAPER_LEVELS).sum() - inked
-    if inked < _LEAST_INK * ink.size or halftone > _MOST_HALFTONE * inked or _solid(ink) > _MOST_SOLID * inked:
+    if inked < _LEAST_INK * ink.size or halftone > _MOST_HALFTONE * inked or _solid(ink) > _MOST_SOLID:
         return False
     return _highest_line(ink) <= _HIGHEST_LINE * len(ink) and _strokes_a_row(ink) >= _LEAST_STROKES
 
