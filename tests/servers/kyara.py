@@ -75,8 +75,13 @@ class Kyara:
     def kill_ray_worker(self) -> None:
         """Kill -9 the process in which Ray runs the training."""
         head = psutil.Process(self.pid_of("ray"))
-        workers = [each for each in head.children(recursive=True) if "ray::_train" in _title(each)]
-        assert workers, [_title(each) for each in head.children(recursive=True)]
+        workers: list[psutil.Process] = []
+
+        def found() -> bool:
+            workers[:] = [each for each in head.children(recursive=True) if "ray::_train" in _title(each)]
+            return bool(workers)
+
+        wait_for(found, 30)
         workers[0].send_signal(signal.SIGKILL)
 
     def cli(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
