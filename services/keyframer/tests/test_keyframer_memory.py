@@ -28,6 +28,8 @@ print(len(ImageSet.load(store, outputs["frames"]).images), resource.getrusage(re
 def repeated(once: Path, path: Path, times: int) -> Path:
     """The packets of a film of a minute, `times` times over."""
     with av.open(str(once)) as source:
+        unit = source.streams.video[0].time_base
+        assert unit is not None
         packets = [packet for packet in source.demux(video=0) if packet.size]
         stamps = [(packet.pts or 0, packet.dts or 0) for packet in packets]
         with av.open(str(path), "w") as target:
@@ -35,8 +37,8 @@ def repeated(once: Path, path: Path, times: int) -> Path:
             for number in range(times):
                 for packet, (pts, dts) in zip(packets, stamps, strict=True):
                     # Muxing counts in units of its own: they are set anew each time.
-                    packet.time_base = source.streams.video[0].time_base
-                    later = round(number * 60 / packet.time_base)
+                    packet.time_base = unit
+                    later = round(number * 60 / unit)
                     packet.pts, packet.dts, packet.stream = pts + later, dts + later, stream
                     target.mux(packet)
     return path
