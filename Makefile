@@ -79,3 +79,7 @@ bench: setup  ## Kyara's own work against a peer, with ratios
 .PHONY: accuracy-video
 accuracy-video: setup  ## From episodes to characters against the truth: out/accuracy-video
 	$(BIN)/python -m tests.accuracy.video
+
+.PHONY: bench-video
+bench-video: setup  ## Key frames against a peer, with ratios: out/bench-video
+	$(BIN)/python -m tests.bench.video
