@@ -111,11 +111,11 @@ def liar(torrent: bytes, folder: Path, size: int) -> Peer:
 
 @pytest.mark.parametrize("kind", [0, lt.create_torrent.v1_only], ids=["hybrid", "v1"])
 def test_corrupt_pieces_are_fetched_again_from_others(bench, tmp_path: Path, kind: int) -> None:
-    size = 4_000_000
+    size = 3_000_000
     data = film(tmp_path / "e01.mkv", size)
     torrent = torrent_of(tmp_path / "e01.mkv", flags=kind)
     honest = Peer("127.0.0.2")
-    honest.seed(torrent, tmp_path, bytes_per_s=2_000_000)
+    honest.seed(torrent, tmp_path, bytes_per_s=3_000_000)
     dishonest = liar(torrent, tmp_path / "lies", size)
     lies = dishonest.session.get_torrents()[0]
     magnet = lt.make_magnet_uri(lt.load_torrent_buffer(torrent))
@@ -144,7 +144,7 @@ def test_a_torrent_nobody_seeds_ends_with_that_message(bench) -> None:
 def test_a_tracker_that_fails_is_named(bench) -> None:
     announce = "http%3A%2F%2F127.0.0.1%3A9%2Fannounce"
     with pytest.raises(StageError, match=r"http://127\.0\.0\.1:9/announce says"):
-        bench.fetch(f"magnet:?xt=urn:btih:{HASH}&tr={announce}", no_peers_timeout_s=3)
+        bench.fetch(f"magnet:?xt=urn:btih:{HASH}&tr={announce}", no_peers_timeout_s=1.5)
 
 
 def test_a_web_seed_that_refuses_is_named(bench, web: Web, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_private_addresses_are_not_spoken_to_by_default(careful_bench: Bench, se
         torrent = torrent_of(tmp_path / "e01.mkv", trackers=[announce], web_seeds=[web.url("/e01.mkv")])
         careful_bench.resolve(seeder.magnet)
         with pytest.raises(StageError, match="nobody seeds"):
-            careful_bench.fetch(written(tmp_path / "e01.torrent", torrent), no_peers_timeout_s=3)
+            careful_bench.fetch(written(tmp_path / "e01.torrent", torrent), no_peers_timeout_s=2)
     assert (seeder.handle.status().total_payload_upload, web.asked, swarms) == (0, [], {})
 
 

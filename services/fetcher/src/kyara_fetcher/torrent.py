@@ -140,10 +140,10 @@ class Torrent:
         return sum(done[video.number] for video in choice.videos) if done else 0
 
     def _tick(self) -> None:
-        """Let the session work a moment, and call known peers when none is there."""
+        """Let the session work a moment, and call known peers when nothing comes from those who are there."""
         self._hear()
         now = time.monotonic()
-        if now >= self._next_peers and not self._handle.status().num_peers:
+        if now >= self._next_peers and not self._handle.status().download_payload_rate:
             self._next_peers = now + _RETRY_PEERS_S
             for peer in self._hints.peers:
                 self._handle.connect_peer(peer)
