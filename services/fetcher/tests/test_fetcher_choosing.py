@@ -100,7 +100,8 @@ def test_a_torrent_larger_than_the_cap_or_the_disk_is_refused_before_it_begins(b
 
 def test_folders_on_two_disks_have_room_of_their_own(tmp_path: Path) -> None:
     here, there = tmp_path, Path("/dev/shm")
-    assert here.stat().st_dev != there.stat().st_dev
+    if not there.is_dir() or here.stat().st_dev == there.stat().st_dev:
+        pytest.skip("this machine has no second disk at /dev/shm")
     check_room({here: 1 << 20, there: 0})
     with pytest.raises(StageError, match=r"written to /dev/shm and"):
         check_room({here: 1 << 20, there: 1 << 60})

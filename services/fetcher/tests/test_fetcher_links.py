@@ -1,6 +1,7 @@
 """Links to .torrent files: http and https, public addresses, every hop, a size and a time at most, and an honest name."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -67,7 +68,10 @@ with web_server("11.0.0.7") as outside, web_server() as inside:
 
 def test_a_public_host_cannot_lead_to_a_private_one() -> None:
     """In a network of its own, where a public address is this machine's."""
-    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", REDIRECTED]
+    apart = ["unshare", "--user", "--map-root-user", "--net"]
+    if shutil.which("ip") is None or subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody make a network of their own")
+    command = [*apart, sys.executable, "-c", REDIRECTED]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 0, ended.stderr
     (first, second, third), asked = json.loads(ended.stdout)
