@@ -76,7 +76,7 @@ ENCODINGS = (
     Encoding("episode", "h264 720p", "libx264", 720, H264),
     Encoding("episode", "mpeg2 720p, a key frame each 0.6 s", "mpeg2video", 720, {"g": "15", "bf": "2", "b": "15M"}),
     Encoding("episode", "h264 720p, key frames rarer than shots", "libx264", 720, {**H264, "g": "250", "sc_threshold": "0"}),
-    Encoding("episode", "h264 720p, all intra", "libx264", 720, {**H264, "g": "1"}),
+    Encoding("episode", "h264 360p, all intra", "libx264", 360, {**H264, "g": "1"}),
 )
 
 
