@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kyara_clusterer.relation import Relation
+from kyara_clusterer.search import NOISE
 
-_NOISE = -1
 _SHOWN = 48
 """Members that stand for a cluster."""
 _NEAREST_CLUSTERS = 12
@@ -50,7 +50,7 @@ def refine(labels: np.ndarray, relation: Relation, smallest: int, reattach_share
     parted = _part(labels, relation)
     reattached = _reattach(labels, relation, reattach_share)
     merged = _merge(labels, relation, merge_share)
-    numbers = np.unique(labels, return_inverse=True)[1] - int((labels == _NOISE).any())
+    numbers = np.unique(labels, return_inverse=True)[1] - int((labels == NOISE).any())
     return Refined(numbers, followed, split, parted, reattached, merged)
 
 
@@ -58,7 +58,7 @@ def members_of(labels: np.ndarray) -> dict[int, np.ndarray]:
     """Places of each cluster's crops, by label."""
     order = np.argsort(labels, kind="stable")
     bounds = np.flatnonzero(np.diff(labels[order])) + 1
-    return {int(labels[group[0]]): group for group in np.split(order, bounds) if len(group) and labels[group[0]] != _NOISE}
+    return {int(labels[group[0]]): group for group in np.split(order, bounds) if len(group) and labels[group[0]] != NOISE}
 
 
 def shown(members: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def _follow(labels: np.ndarray, relation: Relation) -> int:
     before = labels.copy()
     for places in members_of(relation.track).values():
         counts = Counter(labels[places].tolist())
-        counts.pop(_NOISE, None)
+        counts.pop(NOISE, None)
         if counts and len(places) > 1:
             best, votes = counts.most_common(1)[0]
             if 2 * votes > counts.total():
@@ -83,7 +83,7 @@ def _follow(labels: np.ndarray, relation: Relation) -> int:
 def _split(labels: np.ndarray, relation: Relation, smallest: int) -> int:
     """Make two of each cluster that pairs held apart fall into; changes `labels`, tells how often."""
     a, b = relation.apart.T
-    inside = (labels[a] != _NOISE) & (labels[a] == labels[b])
+    inside = (labels[a] != NOISE) & (labels[a] == labels[b])
     found = 0
     for label in np.unique(labels[a[inside]]).tolist():
         pairs = relation.apart[inside & (labels[a] == label)]
@@ -126,9 +126,9 @@ def _part(labels: np.ndarray, relation: Relation) -> int:
     groups = members_of(labels)
     parted = 0
     for a, b in relation.apart.tolist():
-        if labels[a] != _NOISE and labels[a] == labels[b]:
+        if labels[a] != NOISE and labels[a] == labels[b]:
             apart = relation.differences(np.array([a, b]), shown(groups[int(labels[a])])).mean(axis=1)
-            labels[a if apart[0] > apart[1] else b] = _NOISE
+            labels[a if apart[0] > apart[1] else b] = NOISE
             parted += 1
     return parted
 
@@ -138,10 +138,10 @@ def _reattach(labels: np.ndarray, relation: Relation, least: float) -> int:
     groups = members_of(labels)
     before = labels.copy()
     joined = 0
-    for place in np.flatnonzero(before == _NOISE).tolist():
+    for place in np.flatnonzero(before == NOISE).tolist():
         rivals = {int(before[rival]) for rival in relation.rivals.get(place, ())}
         near = before[relation.neighbours.places[place]]
-        candidates = [label for label, _ in Counter(near.tolist()).most_common(_NEAREST_CLUSTERS) if label != _NOISE]
+        candidates = [label for label, _ in Counter(near.tolist()).most_common(_NEAREST_CLUSTERS) if label != NOISE]
         shares = {label: _same(relation, np.array([place]), groups[label]) for label in candidates if label not in rivals}
         if shares and max(shares.values()) >= least:
             labels[place] = max(shares, key=lambda label: shares[label])
@@ -195,7 +195,7 @@ def _same_within(relation: Relation, members: np.ndarray) -> float:
 def _clashes(labels: np.ndarray, relation: Relation) -> Counter[tuple[int, int]]:
     """How many pairs that are held apart lie across each two clusters."""
     a, b = labels[relation.apart[:, 0]], labels[relation.apart[:, 1]]
-    there = (a != _NOISE) & (b != _NOISE) & (a != b)
+    there = (a != NOISE) & (b != NOISE) & (a != b)
     pairs = np.stack([np.minimum(a, b), np.maximum(a, b)], axis=1)[there]
     return Counter((int(low), int(high)) for low, high in pairs.tolist())
 

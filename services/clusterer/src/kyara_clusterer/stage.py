@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count, takewhile
 
 import numpy as np
 from safetensors import safe_open
@@ -94,9 +95,10 @@ def _summary(
     numbers = np.array([crop.index for crop in crops])
     names = [crop.name for crop in crops]
     sizes = np.bincount(numbers[numbers != NOISE])
+    worn = Counter((crop.index, crop.outfit) for crop in crops)
     return {
         "indexes": [
-            each.described(names) | {"outfits": _outfit_sizes(crops, each.index)} for each in portraits(numbers, relation)
+            each.described(names) | {"outfits": _outfit_sizes(worn, each.index)} for each in portraits(numbers, relation)
         ],
         "method": "HDBSCAN on CCIP differences; of the settings tried, the one whose partition agrees best with the model's "
         "pairs; noise reattached, clusters merged",
@@ -118,9 +120,9 @@ def _summary(
     }
 
 
-def _outfit_sizes(crops: Sequence[Image], index: int) -> list[dict[str, int]]:
-    worn = Counter(crop.outfit for crop in crops if crop.index == index)
-    return [{"pictures": worn[outfit]} for outfit in sorted(worn, key=lambda each: -1 if each is None else each)]
+def _outfit_sizes(worn: Counter[tuple[int | None, int | None]], index: int) -> list[dict[str, int]]:
+    """Outfits are numbered from 0 without gaps."""
+    return [{"pictures": worn[index, outfit]} for outfit in takewhile(lambda each: (index, each) in worn, count())]
 
 
 def _outputs(ctx: Context, crops: Sequence[Image], summary: dict[str, object]) -> Outputs:
