@@ -45,14 +45,14 @@ class Supervisor:
         self._stopping = False
 
     async def start(self) -> None:
-        """Start everything and wait until all of it is ready. Raises CannotStart."""
+        """Start everything and wait until all of it is ready. Raises CannotStart.
+
+        Each is kept alive from the moment it is ready, for it may be at work while another still comes up.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
         for program in self._programs:
             await self._spawn(program)
-        for program in self._programs:
-            await self._wait_until_ready(program)
-            log.info("ready", program=program.name, address=program.address)
-        self._watchers = [asyncio.create_task(self._watch(program)) for program in self._programs]
+        await asyncio.gather(*(self._bring_up(program) for program in self._programs))
 
     async def stop(self) -> None:
         """Stop everything, last started first; what does not end in time is killed."""
@@ -65,6 +65,11 @@ class Supervisor:
                     process.terminate()
         await asyncio.gather(*(self._end(process) for process in self._running.values()))
         (self._state / "programs.json").unlink(missing_ok=True)
+
+    async def _bring_up(self, program: Program) -> None:
+        await self._wait_until_ready(program)
+        log.info("ready", program=program.name, address=program.address)
+        self._watchers.append(asyncio.create_task(self._watch(program)))
 
     async def _spawn(self, program: Program) -> None:
         with (self._logs / f"{program.name}.log").open("ab") as output:
