@@ -20,7 +20,7 @@ _CLASHES_WITHIN, _SPLIT_SHARE, _ROUNDS = 3, 0.75, 20
 """Pairs held apart from which a cluster may be two characters, and the share of them that must then lie across."""
 _ALIKE = 0.95
 """How nearly as often 'same' two clusters must be across as within, to be one."""
-_CLASHES = 2
+CLASHES = 2
 """Frames that show both of two clusters, from which they are two characters: one may be a wrong box."""
 
 
@@ -161,7 +161,7 @@ def _merge(labels: np.ndarray, relation: Relation, least: float) -> int:
             break
         share = shares.pop(pair)
         keep, gone = pair
-        if clashes[pair] >= _CLASHES or not _as_close(relation, groups[keep], groups[gone], share):
+        if clashes[pair] >= CLASHES or not _as_close(relation, groups[keep], groups[gone], share):
             continue
         labels[groups[gone]] = keep
         groups[keep] = np.sort(np.concatenate([groups[keep], groups.pop(gone)]))

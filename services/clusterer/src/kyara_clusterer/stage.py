@@ -1,15 +1,14 @@
-"""The stage `clusterer`; what it takes and gives is in its proto."""
+"""The stage `clusterer`; what it takes and gives is in its proto. Beside it stands `clusterer.recognise`."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import count, takewhile
 
 import numpy as np
-from safetensors import safe_open
 
-from kyara.clusterer.v1.clusterer_pb2 import ClusterParams
+from kyara.clusterer.v1.clusterer_pb2 import ClusterParams, RecogniseParams
 from kyara_artifacts import Image, ImageSet, put_json
+from kyara_clusterer import recognise
 from kyara_clusterer.metric import Metric
 from kyara_clusterer.outfits import outfits_of
 from kyara_clusterer.portraits import portraits
@@ -18,6 +17,7 @@ from kyara_clusterer.relation import Relation, relate
 from kyara_clusterer.search import NOISE, Partition, ranked, search, settings_for
 from kyara_clusterer.settings import ClustererSettings
 from kyara_clusterer.sheets import of_outfits, overview
+from kyara_clusterer.vectors import read_vectors
 from kyara_inference import Inference, catalogue, digests_of
 from kyara_inference.staging import stage_errors
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
@@ -61,19 +61,15 @@ def _check(params: ClusterParams) -> None:
 
 def _crops_with_vectors(ctx: Context, inputs: Inputs) -> tuple[list[Image], np.ndarray, np.ndarray]:
     """The crops that have a vector, in their order, the vectors [n, 768], and what is worn [n, 405]."""
-    path = ctx.scratch / "vectors.safetensors"
-    ctx.store.fetch(inputs["vectors"].digest, path)
-    with safe_open(path, "numpy") as file:
-        rows = {name: row for row, name in enumerate(json.loads(file.metadata()["names"]))}
-        features, clothes = file.get_tensor("features"), file.get_tensor("clothes")
+    vectors = read_vectors(ctx, inputs["vectors"])
     kept = []
     for crop in ImageSet.load(ctx.store, inputs["crops"]):
-        if crop.name in rows:
+        if crop.name in vectors.row:
             kept.append(crop)
         else:
             ctx.reject(crop.name, "it has no vector: the embedder set it aside")
-    places = [rows[crop.name] for crop in kept]
-    return kept, features[places], clothes[places]
+    rows = [vectors.row[crop.name] for crop in kept]
+    return kept, vectors.features[rows], vectors.clothes[rows]
 
 
 def _dressed(crops: Sequence[Image], numbers: np.ndarray, clothes: np.ndarray, relation: Relation) -> list[Image]:
@@ -144,4 +140,7 @@ def _outputs(ctx: Context, crops: Sequence[Image], summary: dict[str, object]) -
     return outputs
 
 
-OPERATIONS = (Operation(name="clusterer", version=2, params=ClusterParams, run=run, models=digests_of),)
+OPERATIONS = (
+    Operation(name="clusterer", version=2, params=ClusterParams, run=run, models=digests_of),
+    Operation(name="clusterer.recognise", version=1, params=RecogniseParams, run=recognise.run, models=digests_of),
+)

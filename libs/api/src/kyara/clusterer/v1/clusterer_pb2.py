@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kyara/clusterer/v1/clusterer.proto\x12\x12kyara.clusterer.v1\"e\n\rClusterParams\x12\r\n\x05model\x18\x01 \x01(\t\x12\x18\n\x10min_cluster_size\x18\x02 \x01(\x05\x12\x16\n\x0ereattach_share\x18\x03 \x01(\x01\x12\x13\n\x0bmerge_share\x18\x04 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kyara/clusterer/v1/clusterer.proto\x12\x12kyara.clusterer.v1\"e\n\rClusterParams\x12\r\n\x05model\x18\x01 \x01(\t\x12\x18\n\x10min_cluster_size\x18\x02 \x01(\x05\x12\x16\n\x0ereattach_share\x18\x03 \x01(\x01\x12\x13\n\x0bmerge_share\x18\x04 \x01(\x01\"/\n\x0fRecogniseParams\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05names\x18\x02 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,4 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CLUSTERPARAMS']._serialized_start=58
   _globals['_CLUSTERPARAMS']._serialized_end=159
+  _globals['_RECOGNISEPARAMS']._serialized_start=161
+  _globals['_RECOGNISEPARAMS']._serialized_end=208
 # @@protoc_insertion_point(module_scope)

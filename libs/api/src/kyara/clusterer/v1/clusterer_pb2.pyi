@@ -3,8 +3,10 @@
 isort:skip_file
 Vectors to characters."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -52,3 +54,33 @@ class ClusterParams(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClusterParams: _TypeAlias = ClusterParams  # noqa: Y015
+
+@_typing.final
+class RecogniseParams(_message.Message):
+    """`clusterer.recognise`: inputs `clusters`, `vectors`, and the vectors of known characters `reference_000`, ...
+    -> `likenesses` (JSON): for each index the reference that it is most like, and whether it is that character.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The CCIP model of the vectors, for its metric and threshold."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom each reference shows, in order."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecogniseParams: _TypeAlias = RecogniseParams  # noqa: Y015

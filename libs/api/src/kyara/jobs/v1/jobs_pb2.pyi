@@ -62,6 +62,7 @@ class VideoJob(_message.Message):
     SOURCES_FIELD_NUMBER: _builtins.int
     WAIT_FOR_NAMES_FIELD_NUMBER: _builtins.int
     MAX_CHARACTERS_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
     wait_for_names: _builtins.bool
     """Stop after clustering until NameClusters."""
     max_characters: _builtins.int
@@ -70,20 +71,50 @@ class VideoJob(_message.Message):
     def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Magnet links, .torrent files, video files or folders, as the fetcher sees them."""
 
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
+        """Characters that are known already: indexes that show them get their names."""
+
     def __init__(
         self,
         *,
         sources: _abc.Iterable[_builtins.str] | None = ...,
         wait_for_names: _builtins.bool = ...,
         max_characters: _builtins.int = ...,
+        references: _abc.Iterable[Global___Reference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_characters", b"max_characters", "sources", b"sources", "wait_for_names", b"wait_for_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_characters", b"max_characters", "references", b"references", "sources", b"sources", "wait_for_names", b"wait_for_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VideoJob: _TypeAlias = VideoJob  # noqa: Y015
+
+@_typing.final
+class Reference(_message.Message):
+    """Pictures of a known character."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    folder: _builtins.str
+    """A folder of pictures, as the crawler sees it."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        folder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reference: _TypeAlias = Reference  # noqa: Y015
 
 @_typing.final
 class CharacterJob(_message.Message):
@@ -242,6 +273,7 @@ class CharacterStatus(_message.Message):
     RECSCORE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     MERGED_FIELD_NUMBER: _builtins.int
+    LIKENESS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     name: _builtins.str
     images: _builtins.int
@@ -254,6 +286,10 @@ class CharacterStatus(_message.Message):
     def merged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Other indexes that got the same name: their crops are this character's too."""
 
+    @_builtins.property
+    def likeness(self) -> Global___Likeness:
+        """Unset in a job without references."""
+
     def __init__(
         self,
         *,
@@ -265,14 +301,44 @@ class CharacterStatus(_message.Message):
         recscore: _builtins.float = ...,
         error: _builtins.str = ...,
         merged: _abc.Iterable[_builtins.int] | None = ...,
+        likeness: Global___Likeness | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["likeness", b"likeness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_step", b"best_step", "error", b"error", "images", b"images", "index", b"index", "merged", b"merged", "name", b"name", "recscore", b"recscore", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_step", b"best_step", "error", b"error", "images", b"images", "index", b"index", "likeness", b"likeness", "merged", b"merged", "name", b"name", "recscore", b"recscore", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CharacterStatus: _TypeAlias = CharacterStatus  # noqa: Y015
+
+@_typing.final
+class Likeness(_message.Message):
+    """The reference that a character is most like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    CERTAIN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    score: _builtins.float
+    """0..1: share of the pairs of their pictures that the model calls the same character."""
+    certain: _builtins.bool
+    """Whether it is that character, and has its name; what is not certain is left to a person."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        score: _builtins.float = ...,
+        certain: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certain", b"certain", "name", b"name", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Likeness: _TypeAlias = Likeness  # noqa: Y015
 
 @_typing.final
 class Job(_message.Message):
