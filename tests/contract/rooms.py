@@ -65,7 +65,10 @@ ROOMS = (
     Room("embedder", (Work("embedder", ("vectors",)),), ("inference",)),
     Room(
         "clusterer",
-        (Work("clusterer", ("clusters", r"character_\d{3}", r"sheet_\d{3}", "summary", "sheet"), ("noise",)),),
+        (
+            Work("clusterer", ("clusters", r"character_\d{3}", r"sheet_\d{3}", "summary", "sheet"), ("noise",)),
+            Work("clusterer.recognise", ("likenesses",)),
+        ),
         ("inference",),
     ),
     Room("trainer", (Work("trainer", ("saves", "log")),), ("ray",), {"python": sys.executable}),

@@ -14,7 +14,7 @@ from typing import Any
 from google.rpc import code_pb2
 from temporalio.client import Client
 
-from kyara.jobs.v1.jobs_pb2 import CancelJobRequest, CharacterJob, JobSpec, JobState, NameClustersRequest
+from kyara.jobs.v1.jobs_pb2 import CancelJobRequest, CharacterJob, JobSpec, JobState, NameClustersRequest, Reference
 from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from kyara_artifacts import open_store
 from services.jobs.tests.jobs_world import Jobs, Temporal, create, until, until_ended, video_spec
@@ -37,6 +37,11 @@ def merged(jobs: JobServiceStub, _: ScriptedStages) -> str:
     until(jobs, job_id, [JobState.JOB_STATE_WAITING])
     jobs.NameClusters(NameClustersRequest(id=job_id, names={0: "Rin", 1: "Rin", 2: "drop"}))
     return job_id
+
+
+def recognised(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """One index recognised by a reference."""
+    return create(jobs, video_spec("recognised", references=[Reference(name="Rin", folder="/rin")]))
 
 
 def pictures(jobs: JobServiceStub, _: ScriptedStages) -> str:
@@ -63,7 +68,7 @@ def failed(jobs: JobServiceStub, stages: ScriptedStages) -> str:
     return create(jobs, video_spec("failed", "season?episodes=2"))
 
 
-SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (named, merged, pictures, cancelled, failed)
+SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (named, merged, recognised, pictures, cancelled, failed)
 
 
 async def main() -> None:

@@ -18,6 +18,8 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from kyara.clusterer.v1.clusterer_pb2 import RecogniseParams
+from kyara.crawler.v1.crawler_pb2 import ResolveParams as FolderParams
 from kyara.fetcher.v1.fetcher_pb2 import ResolveParams
 from kyara.stage.v1 import stage_pb2_grpc
 from kyara.stage.v1.stage_pb2 import (
@@ -214,6 +216,10 @@ def work_of(action: Action, store: Store) -> Outputs:
         case "fetcher.fetch":
             return videos(store, get_json(store, action.inputs["pinned"]))
         case "crawler.resolve":
+            asked = FolderParams()
+            action.params.Unpack(asked)
+            if asked.folder == "/nowhere":
+                raise WorkFailed(code_pb2.INVALID_ARGUMENT, "/nowhere is no folder that the crawler can see")
             return {"pinned": put_json(store, "pinned", "folder")}
         case "keyframer":
             data = store.get(action.inputs["video"].digest)
@@ -228,6 +234,8 @@ def work_of(action: Action, store: Store) -> Outputs:
             return {"vectors": blob(store, "vectors", b"vectors")}
         case "clusterer":
             return cast(store)
+        case "clusterer.recognise":
+            return {"likenesses": likenesses(store, action)}
         case "curator.package":
             dataset = pictures(store, action.inputs["crops"].digest.sha256, 20, core_tags=["horns", "pink_hair"])
             return {"dataset": dataset, "packages": files(store, "raw.zip"), "sheet": blob(store, "sheet", b"sheet")}
@@ -243,6 +251,15 @@ def work_of(action: Action, store: Store) -> Outputs:
             return {"scores": scores, "previews": pictures(store, "previews", 2), **others}
         case _:
             return {"receipt": put_json(store, "receipt", action.stage)}
+
+
+def likenesses(store: Store, action: Action) -> ArtifactRef:
+    """Index 0 is surely the first reference, index 1 could be the last, index 2 is nobody known."""
+    params = RecogniseParams()
+    action.params.Unpack(params)
+    scores = [(params.names[0], 0.97, True), (params.names[-1], 0.55, False), (params.names[-1], 0.02, False)]
+    rows = [{"index": n, "name": name, "score": score, "certain": sure} for n, (name, score, sure) in enumerate(scores)]
+    return put_json(store, "likenesses", rows)
 
 
 def videos(store: Store, source: str) -> Outputs:

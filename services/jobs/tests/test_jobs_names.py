@@ -129,9 +129,9 @@ def test_the_command_line_shows_who_could_be_the_same_and_names_merges_and_drops
     job_id = waiting_job(jobs, "by-command")
     rows = [line.split() for line in kyara("clusters", job_id, "--store", store_url).splitlines()]
     assert rows[1:4] == [
-        ["0", "Demo-0", "5", "2", "0.75", "2", "(differs", "by", "0.12)"],
+        ["0", "Demo-0", "5", "2", "0.75", "2", "(0.12", "apart)"],
         ["1", "Demo-1", "4", "2", "0.75"],
-        ["2", "Demo-2", "3", "2", "0.75", "0", "(differs", "by", "0.12)"],
+        ["2", "Demo-2", "3", "2", "0.75", "0", "(0.12", "apart)"],
     ]
     assert (tmp_path / "clusters.png").read_bytes() == b"cast"
     told = json.loads(kyara("clusters", job_id, "--store", store_url, "--sheet", "other.png", "--json"))

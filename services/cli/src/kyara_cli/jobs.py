@@ -9,6 +9,7 @@ from rich.table import Table
 
 from kyara.jobs.v1.jobs_pb2 import (
     CancelJobRequest,
+    CharacterStatus,
     GetJobRequest,
     Job,
     ListJobsRequest,
@@ -21,7 +22,7 @@ from kyara_artifacts import Store, StoreError, get_json, open_store
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
 from kyara_cli.exits import CommandError, Exit
 from kyara_cli.options import Address, AsJson, JobId
-from kyara_cli.output import cluster_table, console, job_list, job_page, print_json
+from kyara_cli.output import as_json_data, cluster_table, console, job_list, job_page, print_json
 from kyara_cli.watch import follow
 
 LOCAL_STORE = Path(".kyara/store")
@@ -88,7 +89,7 @@ def clusters(
         portraits = _portraits(kept, stage)
     except (StoreError, OSError, ValueError) as error:
         raise CommandError(Exit.CANNOT_BE_DONE, f"the contact sheet cannot be written to {sheet}: {error}") from error
-    found = [{"index": c.index, "name": c.name, "images": c.images, **portraits.get(c.index, {})} for c in job.characters]
+    found = [_described(each) | portraits.get(each.index, {}) for each in job.characters]
     if as_json:
         print_json({"characters": found, "sheet": str(sheet)})
         return
@@ -151,6 +152,12 @@ def _clusterer_of(job: Job) -> StageStatus:
         if stage.stage == "clusterer" and "sheet" in stage.outputs:
             return stage
     raise CommandError(Exit.NOT_FOUND, f"job {job.id} has no characters yet; `kyara watch {job.id}` shows how far it is")
+
+
+def _described(character: CharacterStatus) -> dict[str, Any]:
+    """An index by what the job says of it."""
+    told = {"index": character.index, "name": character.name, "images": character.images}
+    return told | ({"likeness": as_json_data(character.likeness)} if character.HasField("likeness") else {})
 
 
 def _store_at(url: str) -> Store:

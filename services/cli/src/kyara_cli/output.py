@@ -28,9 +28,13 @@ ENDED = (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_S
 
 def print_json(value: Message | Any) -> None:
     """One JSON document on one line of standard output."""
-    data = json_format.MessageToDict(value, preserving_proto_field_name=True) if isinstance(value, Message) else value
-    sys.stdout.write(json.dumps(data) + "\n")
+    sys.stdout.write(json.dumps(as_json_data(value) if isinstance(value, Message) else value) + "\n")
     sys.stdout.flush()
+
+
+def as_json_data(message: Message) -> dict[str, Any]:
+    """A message as `--json` shows it."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
 def state_word(state: "JobState.ValueType") -> Text:
@@ -52,12 +56,14 @@ def job_list(jobs: list[Job]) -> Table:
 def cluster_table(found: list[dict[str, Any]]) -> Table:
     """The indexes that a job found, a line each, with what is known of them."""
     table = Table(box=None, header_style="dim")
-    for column in ("index", "name", "pictures", "outfits", "confidence", "could be the same"):
-        table.add_column(column)
+    likened = any("likeness" in each for each in found)
+    for column in ("index", "name", "pictures", "outfits", "confidence", "could be the same", *["looks like"] * likened):
+        table.add_column(column, no_wrap=column != "name")
     for each in found:
         outfits = str(len(each["outfits"])) if "outfits" in each else ""
         confidence = f"{each['confidence']:.2f}" if "confidence" in each else ""
-        table.add_row(str(each["index"]), Text(each["name"]), str(each["images"]), outfits, confidence, _nearest(each))
+        like = [_looks_like(**each["likeness"])] if likened else []
+        table.add_row(str(each["index"]), Text(each["name"]), str(each["images"]), outfits, confidence, _nearest(each), *like)
     return table
 
 
@@ -65,7 +71,12 @@ def _nearest(found: dict[str, Any]) -> str:
     """The index that is most like this one, if there is another."""
     if found.get("nearest") is None:
         return ""
-    return f"{found['nearest']} (differs by {found['nearest_difference']:.2f})"
+    return f"{found['nearest']} ({found['nearest_difference']:.2f} apart)"
+
+
+def _looks_like(name: str, score: float = 0.0, certain: bool = False) -> Text:
+    """The reference that an index is most like; a question where a person must look."""
+    return Text(f"{name}{'' if certain else '?'} {score:.2f}", style="" if certain else "magenta")
 
 
 def job_page(job: Job) -> RenderableType:
@@ -126,7 +137,8 @@ def _note(stage: StageStatus) -> Text:
 
 def _characters(job: Job) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("index", "character", "pictures", "state", "best step", "RecScore", "error"):
+    likened = any(each.HasField("likeness") for each in job.characters)
+    for column in ("index", "character", "pictures", *["looks like"] * likened, "state", "best step", "RecScore", "error"):
         table.add_column(column)
     images = {each.index: each.images for each in job.characters}
     merged = {other: each.index for each in job.characters for other in each.merged}
@@ -136,7 +148,8 @@ def _characters(job: Job) -> Table:
         state = Text(f"with {merged[each.index]}", style="dim") if each.index in merged else _state(each)
         best = str(each.best_step) if each.best_step else ""
         score = f"{each.recscore:.3f}" if each.best_step else ""
-        table.add_row(index, Text(each.name), str(pictures), state, best, score, Text(each.error))
+        like = [_looks_like(each.likeness.name, each.likeness.score, each.likeness.certain)] * likened
+        table.add_row(index, Text(each.name), str(pictures), *like, state, best, score, Text(each.error))
     return table
 
 

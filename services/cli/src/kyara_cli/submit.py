@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, JobSpec, VideoJob
+from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, JobSpec, Reference, VideoJob
 from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
+from kyara_cli.exits import CommandError, Exit
 from kyara_cli.options import Address, AsJson
 from kyara_cli.output import console, print_json
 from kyara_cli.watch import follow
@@ -32,6 +33,9 @@ def video(
     publish: Publish = "published",
     wait_for_names: Annotated[bool, typer.Option(help="Stop after clustering until `kyara name`.")] = False,
     max_characters: Annotated[int, typer.Option(min=0, help="Train the largest so many; 0 is all.")] = 0,
+    reference: Annotated[
+        list[str], typer.Option(metavar="NAME=FOLDER", help="Pictures of a known character; give one for each.")
+    ] = [],  # noqa: B006 - typer's way to say that there may be none
     seed: Seed = 0,
     request_id: RequestId = "",
     salt: Salt = "",
@@ -41,7 +45,10 @@ def video(
 ) -> None:
     """A season of anime to one LoRA per character."""
     pipeline = VideoJob(
-        sources=[_as_seen(each) for each in sources], wait_for_names=wait_for_names, max_characters=max_characters
+        sources=[_as_seen(each) for each in sources],
+        wait_for_names=wait_for_names,
+        max_characters=max_characters,
+        references=[_reference(each) for each in reference],
     )
     spec = JobSpec(
         name=name or _name_of(sources[0]), recipe=recipe, video=pipeline, publish=target(publish), seed=seed, salt=salt
@@ -91,6 +98,14 @@ def target(text: str) -> Target:
 def _as_seen(source: str) -> str:
     """A source as the fetcher sees it, whose working folder is another."""
     return source if "://" in source or source.startswith("magnet:") else str(Path(source).resolve())
+
+
+def _reference(text: str) -> Reference:
+    """`NAME=FOLDER`, with the folder as the crawler sees it. Raises CommandError."""
+    name, is_there, folder = text.partition("=")
+    if not (name and is_there and folder):
+        raise CommandError(Exit.INVALID, f"{text!r}: write --reference NAME=FOLDER, for example miku=pictures/miku")
+    return Reference(name=name, folder=str(Path(folder).resolve()))
 
 
 def _name_of(source: str) -> str:

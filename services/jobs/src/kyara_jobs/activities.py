@@ -9,7 +9,7 @@ from kyara.jobs.v1.jobs_pb2 import Job, StageStatus
 from kyara.stage.v1.stage_pb2 import Action, ArtifactRef, Caller
 from kyara_artifacts import ImageSet, Store, get_json
 from kyara_jobs.merging import merged
-from kyara_jobs.order import DatasetFacts, Verdict
+from kyara_jobs.order import DatasetFacts, Recognition, Verdict
 from kyara_jobs.records import Records
 from kyara_jobs.stage_call import StageCall, StageServers
 
@@ -40,6 +40,11 @@ class Activities:
         """One image set of the crops of several indexes; `clusters` holds all crops with theirs."""
         whole = await asyncio.to_thread(ImageSet.load, self._store, clusters)
         return await asyncio.to_thread(merged(whole, indexes).save, self._store)
+
+    @activity.defn
+    async def read_likenesses(self, likenesses: ArtifactRef) -> list[Recognition]:
+        """Whom each index is most like."""
+        return [Recognition.model_validate(each) for each in await asyncio.to_thread(get_json, self._store, likenesses)]
 
     @activity.defn
     async def describe_dataset(self, dataset: ArtifactRef) -> DatasetFacts:

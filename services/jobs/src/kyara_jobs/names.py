@@ -23,7 +23,7 @@ def flaw(name: str) -> str | None:
     return None
 
 
-def check_names(names: Mapping[int, str], indexes: Collection[int]) -> None:
+def check_names(names: Mapping[int, str], indexes: Collection[int], recognised: Mapping[int, str]) -> None:
     """Raises ApplicationError INVALID_ARGUMENT unless `names` name or drop some of `indexes`, and leave a character to train."""
     known = ", ".join(map(str, sorted(indexes)))
     if not names:
@@ -33,7 +33,7 @@ def check_names(names: Mapping[int, str], indexes: Collection[int]) -> None:
             raise failure("INVALID_ARGUMENT", f"there is no character with index {index}; indexes are {known}")
         if why := flaw(name):
             raise failure("INVALID_ARGUMENT", f"index {index}: {why}")
-    if not characters_in(names, indexes):
+    if not characters_in(names, indexes, recognised):
         raise failure("INVALID_ARGUMENT", "every index is dropped and nothing is left to train; cancel the job instead")
 
 
@@ -42,17 +42,20 @@ def is_dropped(name: str) -> bool:
     return slug(name) == DROP
 
 
-def characters_in(names: Mapping[int, str], indexes: Iterable[int]) -> list[list[int]]:
+def characters_in(given: Mapping[int, str], indexes: Iterable[int], recognised: Mapping[int, str]) -> list[list[int]]:
     """The characters to train, each as the indexes that show it.
 
-    Indexes of one name are one character; names are the same when prompts and files could not tell them apart. When
-    any index has a name, those without one are left out; when none has, each that is not dropped is a character.
+    A name that a person gave goes before one that was recognised. Indexes of one name are one character; names are the
+    same when prompts and files could not tell them apart. When a person named any index, those without a name are left
+    out; when nobody did, each of them that is not dropped is a character.
     """
+    names = {**recognised, **given}
     kept = [index for index in sorted(indexes) if not is_dropped(names.get(index, ""))]
-    if not any(index in names for index in kept):
-        return [[index] for index in kept]
-    by_name: dict[str, list[int]] = {}
+    nobody_named = not any(index in given for index in kept)
+    by_name: dict[str | int, list[int]] = {}
     for index in kept:
         if index in names:
             by_name.setdefault(slug(names[index]), []).append(index)
+        elif nobody_named:
+            by_name[index] = [index]
     return list(by_name.values())

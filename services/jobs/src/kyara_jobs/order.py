@@ -43,3 +43,12 @@ class Verdict(BaseModel):
 
     best_step: int
     recscore: float
+
+
+class Recognition(BaseModel):
+    """The reference that an index is most like."""
+
+    index: int
+    name: str
+    score: float
+    certain: bool

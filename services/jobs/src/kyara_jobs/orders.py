@@ -1,14 +1,16 @@
 """From what a user asks for to an order that can be carried out, or a sentence that says what to change."""
 
 import hashlib
+from collections.abc import Sequence
 
 import grpc
 from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import ValidationError
 
-from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState
-from kyara_jobs.names import flaw
+from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState, Reference
+from kyara_jobs.names import flaw, is_dropped
 from kyara_jobs.order import Order
+from kyara_jobs.params import slug
 from kyara_jobs.recipe import Recipe, UnknownRecipe, recipe_named
 
 LONGEST_REQUEST_ID = 200
@@ -44,6 +46,7 @@ def checked(spec: JobSpec) -> JobSpec:
                 raise invalid("video.sources: name at least one magnet link, torrent, video file or folder, and no empty one")
             if full.video.max_characters < 0:
                 raise invalid("video.max_characters: 0 means all; less makes no sense")
+            _check_references(full.video.references)
         case "character":
             if why := flaw(full.character.name):
                 raise invalid(f"character.name: {why}")
@@ -60,6 +63,21 @@ def checked(spec: JobSpec) -> JobSpec:
     if where and not getattr(full.publish, where).strip():
         raise invalid(f"publish.{where}: is empty; leave `publish` out to publish nothing")
     return full
+
+
+def _check_references(references: Sequence[Reference]) -> None:
+    seen: set[str] = set()
+    for number, known in enumerate(references):
+        where = f"video.references[{number}]"
+        if why := flaw(known.name):
+            raise invalid(f"{where}: {why}")
+        if is_dropped(known.name):
+            raise invalid(f"{where}: {known.name!r} is the word that leaves an index out; give another name")
+        if slug(known.name) in seen:
+            raise invalid(f"{where}: {known.name!r} is there already; put all pictures of a character into one folder")
+        if not known.folder.strip():
+            raise invalid(f"{where}: name the folder that holds pictures of {known.name}")
+        seen.add(slug(known.name))
 
 
 def recipe_of(spec: JobSpec) -> Recipe:

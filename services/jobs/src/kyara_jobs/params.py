@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from kyara.clusterer.v1.clusterer_pb2 import ClusterParams
+from kyara.clusterer.v1.clusterer_pb2 import ClusterParams, RecogniseParams
 from kyara.crawler.v1 import crawler_pb2
 from kyara.curator.v1.curator_pb2 import CleanParams, PackageParams
 from kyara.detector.v1.detector_pb2 import DetectParams
@@ -65,6 +65,11 @@ def embed(recipe: Recipe) -> EmbedParams:
 def cluster(recipe: Recipe) -> ClusterParams:
     """clusterer"""
     return ClusterParams(**recipe.clustering.model_dump())
+
+
+def recognise(recipe: Recipe, names: Sequence[str]) -> RecogniseParams:
+    """clusterer.recognise"""
+    return RecogniseParams(model=recipe.clustering.model, names=names)
 
 
 def package(recipe: Recipe, seed: int, name: str) -> PackageParams:

@@ -1,6 +1,6 @@
 """The stages as a workflow calls them: each method is one stage, with the recipe's params and its named inputs."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from kyara.stage.v1.stage_pb2 import Action, ArtifactRef, Caller
 from kyara_jobs import params
 from kyara_jobs.activities import Activities
 from kyara_jobs.failures import failure, failure_of
-from kyara_jobs.order import Order, Verdict
+from kyara_jobs.order import Order, Recognition, Verdict
 
 HEARTBEAT = timedelta(seconds=30)
 """A worker that was not heard of for this long is dead, and another takes its stage over."""
@@ -88,11 +88,22 @@ class Process:
         frames = {f"frames_{number:03}": each for number, each in enumerate(figures)}
         return (await self._run("curator.clean", params.clean(self._recipe), **frames))["crops"]
 
-    async def cast_of(self, crops: ArtifactRef) -> Outputs:
+    async def vectors_of(self, crops: ArtifactRef) -> ArtifactRef:
+        """What tells crops of one character from those of another."""
+        return (await self._run("embedder", params.embed(self._recipe), images=crops))["vectors"]
+
+    async def cast_of(self, crops: ArtifactRef, vectors: ArtifactRef) -> Outputs:
         """Crops to characters: `character_000` is the one with the most."""
-        embedded = await self._run("embedder", params.embed(self._recipe), images=crops)
-        vectors = embedded["vectors"]
         return await self._run("clusterer", params.cluster(self._recipe), crops=crops, vectors=vectors)
+
+    async def likenesses_in(
+        self, cast: Outputs, vectors: ArtifactRef, references: Mapping[str, ArtifactRef]
+    ) -> list[Recognition]:
+        """Whom each index is most like, of the characters whose vectors `references` holds."""
+        known = {f"reference_{number:03}": each for number, each in enumerate(references.values())}
+        wanted = params.recognise(self._recipe, list(references))
+        found = await self._run("clusterer.recognise", wanted, clusters=cast["clusters"], vectors=vectors, **known)
+        return await look_up(Activities.read_likenesses, found["likenesses"])
 
     async def publish_cast(self, cast: Outputs) -> None:
         """The characters of a job as one dataset, where the job says where to."""

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
-from kyara.jobs.v1.jobs_pb2 import CharacterStatus, JobState, VideoJob
+from kyara.jobs.v1.jobs_pb2 import CharacterStatus, JobState, Likeness, Reference, VideoJob
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_jobs.failures import each, failure, good_ones
 from kyara_jobs.names import characters_in, check_names, is_dropped
-from kyara_jobs.order import Order
+from kyara_jobs.order import Order, Recognition
 from kyara_jobs.part import Part
 from kyara_jobs.pipeline import Pipeline
 from kyara_jobs.process import Outputs, Process
@@ -44,14 +45,32 @@ class VideoToLoras(Pipeline):
 
     async def loras_of(self, video: VideoJob) -> None:
         """Fetch, find the figures, tell the characters apart, train each."""
+        references = await self.looks_of(video.references)
         videos = await self.videos_in(video.sources)
         figures = await self.figures_in(videos)
         crops = await self.process.persons_in(figures)
-        cast = await self.process.cast_of(crops)
+        vectors = await self.process.vectors_of(crops)
+        cast = await self.process.cast_of(crops, vectors)
         await self.show(cast)
+        if references:
+            self.recognise(await self.process.likenesses_in(cast, vectors, references))
         await self.process.publish_cast(cast)
         await self.names_are_known(video)
         await self.train(await self.chosen(cast, video))
+
+    async def looks_of(self, references: Sequence[Reference]) -> dict[str, ArtifactRef]:
+        """The vectors of known characters, by name. One that cannot be used ends the job while nothing is lost yet."""
+        looks = await each(self.look_of(self.process.of(f"reference {known.name}"), known) for known in references)
+        for look, known in zip(looks, references, strict=True):
+            if isinstance(look, ApplicationError):
+                raise failure(look.type or "INTERNAL", f"reference {known.name}: {look.message}")
+        return {known.name: look for known, look in zip(references, looks, strict=True) if isinstance(look, ArtifactRef)}
+
+    async def look_of(self, process: Process, known: Reference) -> ArtifactRef:
+        """A folder of a known character's pictures to the vectors of its crops."""
+        pictures = await process.pictures_in(known.folder)
+        figures = await process.boxes_in(pictures)
+        return await process.vectors_of(await process.persons_in([figures]))
 
     async def videos_in(self, sources: Sequence[str]) -> list[ArtifactRef]:
         """All videos of all sources, in order. A bad source is set aside unless all are."""
@@ -84,6 +103,13 @@ class VideoToLoras(Pipeline):
         if not self.job.characters:
             raise failure("FAILED_PRECONDITION", "no character was found: too few of the crops show the same one")
 
+    def recognise(self, recognitions: Sequence[Recognition]) -> None:
+        """Show whom each index is like, and give it the name where that is certain."""
+        found = {character.index: character for character in self.job.characters}
+        for one in recognitions:
+            found[one.index].likeness.CopyFrom(Likeness(name=one.name, score=one.score, certain=one.certain))
+        self.show_names()
+
     async def names_are_known(self, video: VideoJob) -> None:
         """Goes on at once unless the job waits for names that nobody has given yet."""
         if video.wait_for_names and not self.job.names:
@@ -92,10 +118,15 @@ class VideoToLoras(Pipeline):
             self.job.state = JobState.JOB_STATE_RUNNING
 
     def show_names(self) -> None:
-        """Put the names that were given in the place of those made up."""
+        """Put the names that were given, or recognised, in the place of those made up."""
+        names = {**self.recognised(), **self.job.names}
         for character in self.job.characters:
-            if not is_dropped(given := self.job.names.get(character.index, character.name)):
-                character.name = given
+            if not is_dropped(name := names.get(character.index, character.name)):
+                character.name = name
+
+    def recognised(self) -> dict[int, str]:
+        """Names of the indexes that certainly show a known character."""
+        return {each.index: each.likeness.name for each in self.job.characters if each.likeness.certain}
 
     @workflow.update
     async def name_clusters(self, names: dict[int, str]) -> None:
@@ -108,12 +139,12 @@ class VideoToLoras(Pipeline):
         """Refuses names that come at the wrong time or fit no character."""
         if self.job.state != JobState.JOB_STATE_WAITING:
             raise failure("FAILED_PRECONDITION", f"job {self.job.id} does not wait for names; a job does with wait_for_names")
-        check_names(names, {character.index for character in self.job.characters})
+        check_names(names, {character.index for character in self.job.characters}, self.recognised())
 
     async def chosen(self, cast: Outputs, video: VideoJob) -> list[tuple[CharacterStatus, ArtifactRef]]:
         """The characters to train, each with all its crops: largest first, and no more than asked for."""
         found = {character.index: character for character in self.job.characters}
-        wanted = characters_in(self.job.names, found)
+        wanted = characters_in(self.job.names, found, self.recognised())
         wanted.sort(key=lambda indexes: -sum(found[index].images for index in indexes))
         return [await self.one_of(cast, found, indexes) for indexes in wanted[: video.max_characters or None]]
 

@@ -49,6 +49,7 @@ def worker(client: Client, task_queue: str, activities: Activities) -> Worker:
             activities.run_stage,
             activities.count_images,
             activities.merge_indexes,
+            activities.read_likenesses,
             activities.describe_dataset,
             activities.read_verdict,
             activities.keep_record,
