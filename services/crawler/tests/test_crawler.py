@@ -1,5 +1,6 @@
 """What the crawler promises of a folder of pictures."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,34 @@ def test_a_folder_that_is_not_there_or_empty_is_said(folder: Path, store: Store,
     for wrong in (folder, folder / "nowhere"):
         with pytest.raises(StageError, match=str(wrong)):
             run_operation(RESOLVE, ResolveParams(folder=str(wrong)), {}, store, settings)
+
+
+def test_an_archive_in_the_folder_is_a_folder(folder: Path, store: Store, settings: CrawlerSettings) -> None:
+    with zipfile.ZipFile(folder / "dataset.zip", "w") as archive:
+        archive.writestr("1/a.png", png_bytes(picture(10)))
+        archive.writestr("../b.png", png_bytes(picture(20)))
+        archive.writestr("metadata.jsonl", "{}")
+    images, rejected = collected(folder, store, settings)
+    assert [image.name for image in images] == ["dataset.zip/../b.png", "dataset.zip/1/a.png"]
+    assert set(rejected) == {"dataset.zip/metadata.jsonl"}
+
+
+def test_bombs_and_damaged_archives_are_set_aside(folder: Path, store: Store, settings: CrawlerSettings) -> None:
+    (folder / "a.png").write_bytes(png_bytes(picture(10)))
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("flat.bmp", b"\0" * 90_000)
+        archive.writestr("huge.bmp", b"\0" * 200_000)
+    noise = np.random.default_rng(1).bytes(5000)
+    with zipfile.ZipFile(folder / "damaged.zip", "w") as archive:
+        archive.writestr("b.png", noise)
+    data = bytearray((folder / "damaged.zip").read_bytes())
+    data[1000] ^= 255
+    (folder / "damaged.zip").write_bytes(data)
+    (folder / "text.zip").write_text("no archive")
+    pinned, rejected = run_operation(RESOLVE, ResolveParams(folder=str(folder)), {}, store, settings)
+    reasons = {each["item"]: each["reason"] for each in rejected}
+    assert set(reasons) == {"bomb.zip/flat.bmp", "bomb.zip/huge.bmp", "damaged.zip/b.png", "text.zip"}
+    assert "no picture does" in reasons["bomb.zip/flat.bmp"]
+    assert "CRC" in reasons["damaged.zip/b.png"]
+    outputs, _ = run_operation(COLLECT, CollectParams(), {"pinned": pinned["pinned"]}, store, settings)
+    assert [image.name for image in ImageSet.load(store, outputs["images"])] == ["a.png"]

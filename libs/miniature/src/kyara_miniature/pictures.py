@@ -16,13 +16,19 @@ SIZES = ((640, 640), (512, 768), (768, 512), (600, 800))
 
 
 def make_pictures(folder: Path, seed: int, *, count: int = 40) -> Character:
+    """`draw_pictures` of a character that training never sees."""
+    character = make_character(FIRST_SEED + seed)
+    draw_pictures(folder, character, seed, count=count)
+    return character
+
+
+def draw_pictures(folder: Path, character: Character, seed: int, *, count: int) -> None:
     """Draw `count` PNG files of one character into `folder` (made if absent).
 
-    Outfits, framings, moods and backgrounds vary. The character is one that training never sees; the same seed gives
-    the same bytes. The truth lies next to the folder, as `<folder>.truth.json`: a picture's name -> identity, outfit, tags.
+    Outfits, framings, moods and backgrounds vary; the same seed gives the same bytes. The truth lies next to the folder, as
+    `<folder>.truth.json`: a picture's name -> identity, outfit, tags.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    character = make_character(FIRST_SEED + seed)
     truth: dict[str, dict[str, object]] = {}
     for number in range(count):
         rng = np.random.default_rng([90_021, seed, number])
@@ -34,4 +40,3 @@ def make_pictures(folder: Path, seed: int, *, count: int = 40) -> Character:
         figure = picture.figures[0]
         truth[name] = {"identity": figure.identity, "outfit": figure.outfit, "tags": picture.tags}
     folder.with_name(f"{folder.name}.truth.json").write_text(json.dumps(truth, indent=1))
-    return character

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kyara.crawler.v1.crawler_pb2 import CollectParams, ResolveParams
 from kyara_artifacts import BadPicture, File, FileSet, Image, ImageSet, put_picture, read_picture
-from kyara_crawler.folder import BadFolder, files_in
+from kyara_crawler.folder import BadFolder, Unreadable, files_in
 from kyara_crawler.settings import CrawlerSettings
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 
@@ -25,7 +25,11 @@ async def resolve(ctx: Context, params: ResolveParams, inputs: Inputs) -> Output
         if each.size > ctx.settings.max_file_bytes:
             ctx.reject(each.name, f"{each.size} bytes are more than {ctx.settings.max_file_bytes}")
             continue
-        digest = ctx.store.put(each.path)
+        try:
+            digest = ctx.store.put(each.content())
+        except Unreadable as error:
+            ctx.reject(each.name, str(error))
+            continue
         pinned.append(File(name=each.name, sha256=digest.sha256, size=digest.size_bytes))
     return {"pinned": FileSet(files=tuple(pinned)).save(ctx.store)}
 
