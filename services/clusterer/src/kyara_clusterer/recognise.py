@@ -1,11 +1,12 @@
 """The stage `clusterer.recognise`: whom an index shows, by pictures of characters that are known already.
 
-An index is as like a reference as the share of their pairs that the model calls the same character. It is recognised when
-that is most of the pairs, clearly more than with anybody else, and no other index of that name stands beside it in a frame.
+An index is as like a reference as the share of their pairs that the model calls the same character. It can be the one that it
+is most like when that is most of the pairs, clearly more than with anybody else. Look-alikes pass that as well; but of two
+indexes that stand side by side in a frame one is somebody else, and the character is the one that is clearly nearer.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -24,7 +25,9 @@ from kyara_stage import Inputs, Outputs, StageContext, StageError
 MOST_PAIRS = 0.5
 """Share of 'same' pairs from which an index can be somebody."""
 CLEARLY_MORE = 0.25
-"""Lead over the next reference from which it is them and not a look-alike."""
+"""Lead over the next reference from which it can be them."""
+CLEARLY_NEARER = 0.75
+"""Of two indexes that could be one character, what the mean difference of the nearer must be of the other's."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Likeness:
     name: str
     score: float
     """0..1: share of 'same' among the pairs of their pictures."""
+    difference: float
+    """Their mean difference."""
     next_name: str | None
     """The reference that comes second, if there is one."""
     next_score: float | None
@@ -68,28 +73,39 @@ def likenesses(
     likest: list[Likeness] = []
     for index, members in sorted(members_of(numbers).items()):
         unit = unit_vectors(features[shown(members)])
-        scores = {name: float((metric(unit @ face.T) <= metric.threshold).mean()) for name, face in faces.items()}
-        likest.append(_likest(index, scores))
-    return _one_in_a_frame(likest, _seen_together(crops, numbers))
+        apart = {name: metric(unit @ face.T) for name, face in faces.items()}
+        likest.append(_likest(index, apart, metric.threshold))
+    return _without_look_alikes(likest, _seen_together(crops, numbers))
 
 
-def _likest(index: int, scores: Mapping[str, float]) -> Likeness:
-    (name, score), *others = sorted(scores.items(), key=lambda each: (-each[1], each[0]))
-    next_name, next_score = others[0] if others else (None, None)
-    certain = score >= MOST_PAIRS and score - (next_score or 0.0) >= CLEARLY_MORE
-    return Likeness(index, name, round(score, 4), next_name, None if next_score is None else round(next_score, 4), certain)
+def _likest(index: int, apart: Mapping[str, np.ndarray], threshold: float) -> Likeness:
+    """`apart` holds the differences of the index's pictures to each reference's."""
+    scores = {name: float((each <= threshold).mean()) for name, each in apart.items()}
+    name, *others = sorted(scores, key=lambda each: (-scores[each], each))
+    next_name = others[0] if others else None
+    lead = scores[name] - (scores[next_name] if next_name else 0.0)
+    return Likeness(
+        index=index,
+        name=name,
+        score=round(scores[name], 4),
+        difference=round(float(apart[name].mean()), 4),
+        next_name=next_name,
+        next_score=round(scores[next_name], 4) if next_name else None,
+        certain=scores[name] >= MOST_PAIRS and lead >= CLEARLY_MORE,
+    )
 
 
-def _one_in_a_frame(found: Iterable[Likeness], together: set[tuple[int, int]]) -> list[Likeness]:
-    """Of indexes that stand side by side only the likest is the character."""
-    kept: list[Likeness] = []
-    for each in sorted(found, key=lambda one: (-one.score, one.index)):
-        beside = any(
-            other.certain and other.name == each.name and (min(other.index, each.index), max(other.index, each.index)) in together
-            for other in kept
-        )
-        kept.append(replace(each, certain=each.certain and not beside))
-    return sorted(kept, key=lambda one: one.index)
+def _without_look_alikes(found: Sequence[Likeness], together: set[tuple[int, int]]) -> list[Likeness]:
+    """Who could be somebody is certain only when nobody else could be them."""
+    return [replace(one, certain=one.certain and _is_they(one, found, together)) for one in found]
+
+
+def _is_they(one: Likeness, found: Sequence[Likeness], together: set[tuple[int, int]]) -> bool:
+    others = [each for each in found if each.certain and each.name == one.name and each.index != one.index]
+    beside = [each for each in others if (min(one.index, each.index), max(one.index, each.index)) in together]
+    nearer_than_those_beside = all(one.difference <= CLEARLY_NEARER * each.difference for each in beside)
+    about_as_near_as_any = all(each.difference >= CLEARLY_NEARER * one.difference for each in others)
+    return nearer_than_those_beside and about_as_near_as_any
 
 
 def _seen_together(crops: Sequence[Image], numbers: np.ndarray) -> set[tuple[int, int]]:
