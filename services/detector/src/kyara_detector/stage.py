@@ -1,7 +1,11 @@
-"""The stage `detector`: input `images`, output `images`, the same set with boxes."""
+"""The stage `detector`: input `images`, output `images`, the same set with boxes.
+
+An image's boxes come by kind in the order asked, best score first, then those that a closer look added.
+"""
 
 from kyara.detector.v1.detector_pb2 import DetectParams, Threshold
 from kyara_artifacts import ImageSet
+from kyara_detector.closer import look_closer
 from kyara_detector.settings import DetectorSettings
 from kyara_inference import Inference, KindThreshold, UnknownModel, catalogue, detect, digests_of
 from kyara_inference.staging import pictures_of, stage_errors
@@ -17,8 +21,9 @@ async def run(ctx: StageContext[DetectorSettings], params: DetectParams, inputs:
         for chunk in pictures_of(ctx, images.images, "looking for figures"):
             pictures = [picture for _, picture in chunk]
             answers = [detect(inference, model, pictures, kinds) for model, kinds in wanted.items()]
-            for (image, _), *boxes in zip(chunk, *answers, strict=True):
-                found.append(image.model_copy(update={"boxes": tuple(box for some in boxes for box in some)}))
+            at_first = [[box for some in boxes for box in some] for boxes in zip(*answers, strict=True)]
+            for (image, _), boxes in zip(chunk, look_closer(inference, wanted, pictures, at_first), strict=True):
+                found.append(image.model_copy(update={"boxes": tuple(boxes)}))
     return {"images": ImageSet(images=tuple(found), meta=images.meta).save(ctx.store)}
 
 
@@ -43,4 +48,4 @@ def _threshold(asked: Threshold) -> KindThreshold:
     return KindThreshold(asked.kind, asked.confidence or entry.confidence, asked.iou or entry.iou)
 
 
-OPERATIONS = (Operation(name="detector", version=1, params=DetectParams, run=run, models=digests_of),)
+OPERATIONS = (Operation(name="detector", version=2, params=DetectParams, run=run, models=digests_of),)

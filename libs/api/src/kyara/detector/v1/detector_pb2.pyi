@@ -50,7 +50,9 @@ Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
 
 @_typing.final
 class DetectParams(_message.Message):
-    """`detector`: input `images` -> `images` (the same set with boxes)."""
+    """`detector`: input `images` -> `images` (the same set with boxes). Figures that are small in their picture are looked at a
+    second time, closer, for their half body, head and face.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
