@@ -2,14 +2,18 @@
 
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef, Digest
-from kyara_artifacts import get_json
-from kyara_miniature.pictures import make_pictures
+from kyara_artifacts import ImageSet, get_json
+from kyara_cli.demo.results import identities_of
+from kyara_miniature.cast import make_character
+from kyara_miniature.episode import EpisodeTruth
+from kyara_miniature.pictures import draw_pictures, make_pictures
 from tests.servers.kyara import Kyara, outputs_of, seeder, wait_for
 
 QUICK = ("--recipe", "miniature-quick")
@@ -96,6 +100,28 @@ def test_a_job_that_waits_is_told_who_is_who(kyara: Kyara, episode: Path, tmp_pa
     assert (trained.get("index", 0), trained["name"], trained["merged"]) == (0, "Akane Mori", [1])
     raw = zipfile.ZipFile(tmp_path / "out" / "akane_mori" / "dataset" / "dataset-raw.zip")
     assert len([name for name in raw.namelist() if name.endswith(".png")]) > max(each["images"] for each in found)
+
+
+def test_a_known_character_is_recognised(kyara: Kyara, episode: Path, tmp_path: Path) -> None:
+    truth = EpisodeTruth.load(episode.with_suffix(".truth.json"))
+    known = make_character(int(truth.main[0].removeprefix("c")))
+    draw_pictures(tmp_path / "akane", known, 1, count=8)
+    arguments = ("--name", "named", *QUICK, "--wait-for-names", "--reference", f"Akane Mori={tmp_path / 'akane'}")
+    job_id = kyara.submit("video", str(episode), *arguments, "--publish", str(tmp_path / "out"))
+    wait_for(lambda: kyara.job(job_id)["state"] == "JOB_STATE_WAITING")
+    job = kyara.job(job_id)
+    kyara.cli("cancel", job_id)
+    outputs = {
+        stage["stage"]: stage["outputs"] for stage in job["stages"] if not stage.get("subject", "").startswith("reference")
+    }
+    figures = ImageSet.load(kyara.store, _ref(outputs["detector"]["images"]))
+    clusters = ImageSet.load(kyara.store, _ref(outputs["clusterer"]["clusters"]))
+    identities = identities_of(clusters, figures, truth)
+    (named,) = [each for each in job["characters"] if each["name"] == "Akane Mori"]
+    shown = Counter(identities.get(crop.name) for crop in clusters if crop.index == named.get("index", 0))
+    assert shown.most_common(1)[0][0] == known.identity
+    assert named["likeness"]["certain"]
+    assert not any(each["likeness"].get("certain") for each in job["characters"] if each is not named)
 
 
 def test_a_cancelled_job_ends_and_can_be_tried_again(kyara: Kyara, episode: Path, tmp_path: Path) -> None:
