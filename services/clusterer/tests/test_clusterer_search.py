@@ -1,16 +1,18 @@
 """What clustering promises, on casts of known truth."""
 
 import tracemalloc
+from itertools import product
 
 import numpy as np
 import pytest
+from hdbscan import HDBSCAN
 from sklearn.metrics import adjusted_rand_score
 
 from kyara_artifacts import Box, Image
 from kyara_clusterer.metric import Metric
 from kyara_clusterer.refine import refine
 from kyara_clusterer.relation import Relation, relate
-from kyara_clusterer.search import NOISE, Setting, ranked, search, settings_for
+from kyara_clusterer.search import NOISE, ranked, search
 from kyara_clusterer.tracks import followed, held_apart
 from services.clusterer.tests.clusterer_cast import cast, unit
 
@@ -44,7 +46,7 @@ def found(relation: Relation, labels: np.ndarray) -> np.ndarray:
 
 
 def clustered(relation: Relation) -> np.ndarray:
-    return found(relation, search(relation, settings_for(len(relation), 5))[0].labels)
+    return found(relation, search(relation, 5)[0].labels)
 
 
 def ari(truth: np.ndarray, labels: np.ndarray) -> float:
@@ -62,17 +64,29 @@ def test_characters_are_told_apart_whatever_the_cast() -> None:
     assert min(scores) >= 0.85
 
 
-def test_the_agreement_picks_a_good_setting_where_a_fixed_one_fails() -> None:
-    fixed, chosen, best = [], [], []
-    for seed in range(10, 16):
+def agreement(relation: Relation, labels: np.ndarray) -> float:
+    """Evidence of all pairs that share a cluster, for each crop."""
+    everyone = np.arange(len(relation))
+    evidence = np.clip(1 - relation.differences(everyone, everyone) / THRESHOLD, -1, 1)
+    together = (labels[:, None] == labels) & (labels != NOISE)
+    return float(np.triu(evidence * together, 1).sum()) / len(relation)
+
+
+def test_no_setting_of_hdbscan_agrees_better_with_the_pairs_or_is_much_nearer_the_truth() -> None:
+    chosen, best = [], []
+    for seed in range(10, 14):
         vectors, truth = cast(seed, noise=1.0, main=6, look_alikes=True)
         relation = relation_of(vectors)
-        tried = search(relation, settings_for(len(truth), 5))
-        scores = {each.setting: ari(truth, found(relation, each.labels)) for each in tried}
-        fixed.append(scores[Setting(5, 5, "eom", False)])
-        chosen.append(scores[tried[0].setting])
-        best.append(max(scores.values()))
-    assert np.mean(chosen) >= np.mean(fixed)
+        everyone = np.arange(len(truth))
+        apart = relation.differences(everyone, everyone).astype(np.float64)
+        theirs = [
+            HDBSCAN(size, samples, metric="precomputed", cluster_selection_method=method).fit_predict(apart)
+            for size, samples, method in product((5, 8, 12), (2, 8), ("eom", "leaf"))
+        ]
+        ours = search(relation, 5)[0].labels
+        assert agreement(relation, ours) >= 0.99 * max(agreement(relation, each) for each in theirs)
+        chosen.append(ari(truth, found(relation, ours)))
+        best.append(max(ari(truth, found(relation, each)) for each in theirs))
     assert np.mean(best) - np.mean(chosen) < 0.1
 
 
@@ -121,10 +135,10 @@ def shot_of(*steps: tuple[float, int, tuple[float, float, float, float]]) -> lis
 def test_a_figure_is_followed_through_its_shot_and_no_further() -> None:
     here, near, far = (0, 0, 100, 200), (20, 0, 120, 200), (500, 0, 600, 200)
     crops = shot_of((0.0, 0, here), (0.5, 0, near), (0.5, 0, far), (1.0, 1, near))
-    track = followed(crops, lambda a, b: 0.0, THRESHOLD)
+    track = followed(crops, lambda a, b: np.zeros(len(a)), THRESHOLD)
     assert track[0] == track[1]
     assert len({int(track[1]), int(track[2]), int(track[3])}) == 3
-    assert len(set(followed(crops, lambda a, b: 0.9, THRESHOLD).tolist())) == 4
+    assert len(set(followed(crops, lambda a, b: np.full(len(a), 0.9), THRESHOLD).tolist())) == 4
 
 
 def test_a_track_goes_where_most_of_it_is() -> None:
@@ -190,7 +204,7 @@ def test_ten_thousand_crops_are_told_apart_without_a_matrix_of_pairs() -> None:
     vectors = unit(centres[truth] + 0.25 * unit(rng.normal(size=(len(truth), 24)))).astype(np.float32)
     tracemalloc.start()
     relation = relation_of(vectors)
-    labels = found(relation, search(relation, settings_for(len(truth), 5)[:4])[0].labels)
+    labels = clustered(relation)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert ari(truth, labels) > 0.95
@@ -202,8 +216,8 @@ def test_numbers_go_by_size_then_by_the_first_crop() -> None:
 
 
 def test_the_same_crops_give_the_same_partition() -> None:
-    vectors, truth = cast(5)
+    vectors, _ = cast(5)
     relation = relation_of(vectors)
-    once, again = (search(relation, settings_for(len(truth), 5)) for _ in range(2))
-    assert [each.setting for each in once] == [each.setting for each in again]
+    once, again = (search(relation, 5) for _ in range(2))
+    assert [each.min_samples for each in once] == [each.min_samples for each in again]
     assert all((a.labels == b.labels).all() for a, b in zip(once, again, strict=True))

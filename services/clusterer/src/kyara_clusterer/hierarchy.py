@@ -1,79 +1,119 @@
-"""HDBSCAN's hierarchy over nearest neighbours alone, and the partitions that it offers.
+"""HDBSCAN's hierarchy over nearest neighbours alone, and the clusters that it offers.
 
 Source: Campello, Moulavi and Sander 2013, as the hdbscan library does it; the minimum spanning tree of the mutual
 reachability is taken over the graph of neighbours in place of all pairs, which is what grows with n squared.
 """
 
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from hdbscan._hdbscan_linkage import label
-from hdbscan._hdbscan_tree import compute_stability, condense_tree, get_clusters
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array, triu
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from kyara_clusterer.relation import Relation
+from kyara_clusterer.neighbours import Neighbours
 
 # Crops that no chain of neighbours joins are further apart than any difference.
 _UNRELATED = 2.0
+# Marks an edge along a track, whose weight is the least.
+_ALONG = 4.0
 # scipy takes an edge of weight 0 for none.
 _LEAST = 1e-6
 
 
-def hierarchy(relation: Relation, min_samples: int) -> np.ndarray:
-    """The single-linkage tree [n - 1, 4] of the mutual reachability: two nodes, their distance, the size of both."""
-    count = len(relation)
-    edges = _spanning_edges(*_reachability(relation, min_samples), count)
-    order = np.lexsort((edges[1], edges[0], edges[2]))
-    return label(np.ascontiguousarray(edges[:, order].T))
+class Graph:
+    """Crops with their neighbours and with the next of their track; one graph for all trees."""
+
+    def __init__(self, neighbours: Neighbours, track: np.ndarray) -> None:
+        self._neighbours = neighbours
+        self._edges = _edges(neighbours, track)
+        self._low = np.repeat(np.arange(len(track)), np.diff(self._edges.indptr))
+        self._joins = _joins(self._edges)
+
+    def tree(self, min_samples: int) -> np.ndarray:
+        """The single-linkage tree [n - 1, 4] of the mutual reachability: two nodes, their distance, the size of both."""
+        core = self._neighbours.core(min_samples).astype(np.float64) + _LEAST
+        apart, high = self._edges.data, self._edges.indices
+        weight = np.maximum(np.maximum(core[self._low], core[high]), apart)
+        weight[apart == _ALONG] = _LEAST
+        graph = csr_array((weight, high, self._edges.indptr), shape=self._edges.shape)
+        spanning = minimum_spanning_tree(graph, overwrite=True).tocoo()
+        edges = np.stack([spanning.row, spanning.col, spanning.data]).astype(np.float64)
+        edges = np.concatenate([edges, self._joins], axis=1)
+        order = np.lexsort((edges[1], edges[0], edges[2]))
+        return label(np.ascontiguousarray(edges[:, order].T))
 
 
-class Clusters:
-    """The clusters of `min_cluster_size` and more in a tree, among which one can choose."""
+@dataclass(frozen=True)
+class Offer:
+    """The m clusters that a tree offers, those within others before these; the last one is everything."""
 
-    def __init__(self, tree: np.ndarray, min_cluster_size: int) -> None:
-        self._condensed = condense_tree(tree, min_cluster_size)
-        self._stability = compute_stability(self._condensed)
-
-    def chosen(self, method: str, single: bool) -> np.ndarray:
-        """Labels [n] of the clusters that `method` (`eom` or `leaf`) chooses; -1 is noise."""
-        # The library writes into the stabilities that it is given.
-        labels, _, _ = get_clusters(self._condensed, dict(self._stability), method, single)
-        return np.asarray(labels)
-
-
-def _reachability(relation: Relation, min_samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges (a, b, distance) between neighbours, each once, and along tracks."""
-    near, core = relation.neighbours, relation.neighbours.core(min_samples)
-    a = np.repeat(np.arange(len(relation)), near.places.shape[1])
-    b, apart = near.places.ravel(), near.differences.ravel()
-    there = b >= 0
-    a, b, apart = a[there], b[there], apart[there]
-    weight = np.maximum(np.maximum(core[a], core[b]), apart)
-    along = _along_tracks(relation.track)
-    low = np.concatenate([np.minimum(a, b), along[:, 0]])
-    high = np.concatenate([np.maximum(a, b), along[:, 1]])
-    weight = np.concatenate([weight, np.zeros(len(along), np.float32)]).astype(np.float64) + _LEAST
-    order = np.lexsort((weight, high, low))
-    low, high, weight = low[order], high[order], weight[order]
-    first = np.ones(len(low), bool)
-    first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    return low[first], high[first], weight[first]
+    order: np.ndarray
+    """[n] int: crops in an order in which each cluster's stand in a row."""
+    start: np.ndarray
+    """[m] int: where in `order` a cluster begins."""
+    size: np.ndarray
+    """[m] int."""
+    parent: np.ndarray
+    """[m] int: the smallest cluster that a cluster is within; the last one's is itself."""
+    of: np.ndarray
+    """[n] int: the smallest cluster that a crop is in."""
 
 
-def _along_tracks(track: np.ndarray) -> np.ndarray:
-    """[m, 2]: each crop with the next of its track."""
+def offered(tree: np.ndarray, smallest: int) -> Offer:
+    """The two sides of each fork of `tree` that both have `smallest` crops, and the whole."""
+    count = len(tree) + 1
+    nodes, root = 2 * count - 1, 2 * count - 2
+    left, right = tree[:, 0].astype(np.int64), tree[:, 1].astype(np.int64)
+    size = np.concatenate([np.ones(count, np.int64), tree[:, 3].astype(np.int64)])
+    parent = np.full(nodes, root)
+    parent[left] = parent[right] = np.arange(count, nodes)
+    fork = (size[left] >= smallest) & (size[right] >= smallest)
+    stays = np.zeros(nodes, bool)
+    stays[left[fork]] = stays[right[fork]] = stays[root] = True
+    before = np.zeros(nodes, np.int64)
+    before[right] = size[left]
+    clusters = np.flatnonzero(stays)
+    number = np.full(nodes, -1)
+    number[clusters] = np.arange(len(clusters))
+    within = number[_first_above(parent, stays)]
+    start = _summed_above(parent, before)
+    return Offer(np.argsort(start[:count]), start[clusters], size[clusters], within[parent[clusters]], within[:count])
+
+
+def _first_above(parent: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """For each node the first `wanted` one on its way to the root, itself included."""
+    found = np.where(wanted, np.arange(len(parent)), parent)
+    while not wanted[found].all():
+        found = found[found]
+    return found
+
+
+def _summed_above(parent: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """For each node the sum of `value` on its way to the root, whose own is 0."""
+    root = len(parent) - 1
+    total, above = value, parent
+    while (above != root).any():
+        total, above = total + total[above], above[above]
+    return total
+
+
+def _edges(neighbours: Neighbours, track: np.ndarray) -> csr_array:
+    """Differences of neighbours, above the diagonal, each pair once; _ALONG where one is the next of the other's track."""
+    count, k = neighbours.places.shape
+    there = neighbours.places.ravel() >= 0
+    a, b = np.repeat(np.arange(count), k)[there], neighbours.places.ravel()[there]
+    near = csr_array((neighbours.differences.ravel()[there].astype(np.float64) + _LEAST, (a, b)), shape=(count, count))
     order = np.argsort(track, kind="stable")
     together = track[order[1:]] == track[order[:-1]]
-    return np.stack([order[:-1][together], order[1:][together]], axis=1)
+    a, b = order[:-1][together], order[1:][together]
+    along = csr_array((np.full(len(a), _ALONG), (a, b)), shape=(count, count))
+    # A stable order has a < b along a track.
+    return csr_array(triu(near.maximum(near.T.tocsr()), 1).tocsr().maximum(along))
 
 
-def _spanning_edges(low: np.ndarray, high: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
-    """The minimum spanning tree's edges [3, n - 1]: a, b, distance; parts without a chain are joined last."""
-    graph = coo_array((weight, (low, high)), shape=(count, count)).tocsr()
-    _, part = connected_components(graph, directed=False)
-    firsts = [int(np.argmax(part == each)) for each in range(int(part.max(initial=0)) + 1)]
-    tree = minimum_spanning_tree(graph).tocoo()
-    joins = np.array([(a, b, _UNRELATED) for a, b in pairwise(firsts)], dtype=np.float64).reshape(-1, 3)
-    edges = np.stack([tree.row, tree.col, tree.data]).astype(np.float64)
-    return np.concatenate([edges, joins.T], axis=1)
+def _joins(edges: csr_array) -> np.ndarray:
+    """Edges [3, m]: a, b, distance, between parts of the graph that no chain joins."""
+    _, part = connected_components(edges, directed=False)
+    firsts = np.sort(np.unique(part, return_index=True)[1])
+    return np.stack([firsts[:-1], firsts[1:], np.full(len(firsts) - 1, _UNRELATED)]).astype(np.float64)

@@ -10,7 +10,8 @@ import numpy as np
 
 from kyara_inference import Inference, differences
 
-_ANGLES = 513
+# With those that are checked, one request.
+_ANGLES = 257
 _CHECKED = 64
 _TOLERANCE = 2e-3
 
@@ -40,10 +41,11 @@ class Metric:
         angles = np.linspace(np.pi, 0, _ANGLES)
         turned = np.zeros((_ANGLES, vectors.shape[1]), np.float32)
         turned[:, 0], turned[:, 1] = np.cos(angles), np.sin(angles)
-        metric = cls(np.cos(angles), differences(inference, model, turned)[-1].astype(np.float64), threshold)
         some = vectors[:: max(1, len(vectors) // _CHECKED)][:_CHECKED]
         unit = unit_vectors(some)
-        wrong = np.abs(metric(unit @ unit.T) - differences(inference, model, some))
+        said = differences(inference, model, np.concatenate([turned, some]))
+        metric = cls(np.cos(angles), said[_ANGLES - 1, :_ANGLES].astype(np.float64), threshold)
+        wrong = np.abs(metric(unit @ unit.T) - said[_ANGLES:, _ANGLES:])
         np.fill_diagonal(wrong, 0)
         if wrong.max(initial=0) > _TOLERANCE:
             raise NoMetric(f"the differences of {model} do not follow from the cosine: off by {wrong.max():.3f}")
@@ -52,5 +54,5 @@ class Metric:
 
 def unit_vectors(vectors: np.ndarray) -> np.ndarray:
     """`vectors` [n, d] scaled to length 1, float32."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kyara_clusterer.cosines import one_thread
 from kyara_clusterer.relation import Relation
 from kyara_clusterer.search import NOISE
 
 _SHOWN = 48
 """Members that stand for a cluster."""
-_NEAREST_CLUSTERS = 12
+_NEAREST_CLUSTERS = 6
 _CLASHES_WITHIN, _SPLIT_SHARE, _ROUNDS = 3, 0.75, 20
 """Pairs held apart from which a cluster may be two characters, and the share of them that must then lie across."""
 _ALIKE = 0.95
@@ -36,6 +37,7 @@ class Refined:
     merged: int
 
 
+@one_thread
 def refine(labels: np.ndarray, relation: Relation, smallest: int, reattach_share: float, merge_share: float) -> Refined:
     """Labels [n] int with -1 for noise, put right.
 
@@ -45,7 +47,7 @@ def refine(labels: np.ndarray, relation: Relation, smallest: int, reattach_share
     become one when at least `merge_share` of their cross pairs are 'same', the likest first.
     """
     labels = labels.copy()
-    followed = _follow(labels, relation)
+    followed = _follow(labels, relation.track)
     split = _split(labels, relation, smallest)
     parted = _part(labels, relation)
     reattached = _reattach(labels, relation, reattach_share)
@@ -67,17 +69,19 @@ def shown(members: np.ndarray) -> np.ndarray:
     return members[np.arange(count) * len(members) // count]
 
 
-def _follow(labels: np.ndarray, relation: Relation) -> int:
-    """Give each track one label, the one most of it has; changes `labels`, tells how many."""
-    before = labels.copy()
-    for places in members_of(relation.track).values():
-        counts = Counter(labels[places].tolist())
-        counts.pop(NOISE, None)
-        if counts and len(places) > 1:
-            best, votes = counts.most_common(1)[0]
-            if 2 * votes > counts.total():
-                labels[places] = best
-    return int((labels != before).sum())
+def _follow(labels: np.ndarray, track: np.ndarray) -> int:
+    """Give each track [n] the label [n] that most of it has, where one has; changes `labels`, tells how many."""
+    seen = np.flatnonzero(labels != NOISE)
+    width = int(labels.max(initial=0)) + 1
+    voted, votes = np.unique(track[seen] * width + labels[seen], return_counts=True)
+    of, choice = np.divmod(voted, width)
+    most = 2 * votes > np.bincount(of, votes, minlength=1)[of]
+    winner = np.full(int(track.max()) + 1, NOISE)
+    winner[of[most]] = choice[most]
+    after = np.where(winner[track] == NOISE, labels, winner[track])
+    changed = int((labels != after).sum())
+    labels[:] = after
+    return changed
 
 
 def _split(labels: np.ndarray, relation: Relation, smallest: int) -> int:
@@ -92,7 +96,7 @@ def _split(labels: np.ndarray, relation: Relation, smallest: int) -> int:
             other = two_sides(relation.unit, members, pairs)
             if min(other.sum(), (~other).sum()) >= smallest and _across(members[other], pairs) >= _SPLIT_SHARE:
                 labels[members[other]] = labels.max() + 1
-                _follow(labels, relation)
+                _follow(labels, relation.track)
                 found += 1
     return found
 

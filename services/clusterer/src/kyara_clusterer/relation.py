@@ -7,17 +7,17 @@ from functools import cached_property
 import numpy as np
 
 from kyara_artifacts import Image
-from kyara_clusterer.metric import Metric, unit_vectors
+from kyara_clusterer.cosines import Cosines
+from kyara_clusterer.metric import Metric
 from kyara_clusterer.neighbours import Neighbours, nearest
 from kyara_clusterer.tracks import followed, held_apart
 
 
 @dataclass(frozen=True)
 class Relation:
-    """n crops and what is known of them; nothing here grows with n squared."""
+    """n crops and what is known of them; nothing here grows with n squared beyond a few episodes."""
 
-    unit: np.ndarray
-    """[n, d] float32, of length 1."""
+    cosines: Cosines
     metric: Metric
     neighbours: Neighbours
     apart: np.ndarray
@@ -26,15 +26,16 @@ class Relation:
     """[n] int: crops of one track are one character whatever the model says."""
 
     def __len__(self) -> int:
-        return len(self.unit)
+        return len(self.cosines)
+
+    @property
+    def unit(self) -> np.ndarray:
+        """The vectors [n, d] float32, of length 1."""
+        return self.cosines.unit
 
     def differences(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Differences [a, b] of all pairs of two lists of places."""
-        return self.metric(self.unit[some] @ self.unit[others].T)
-
-    def pairwise(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Differences [a] of two equally long lists of places, one by one."""
-        return self.metric(np.einsum("ij,ij->i", self.unit[some], self.unit[others]))
+        return self.metric(self.cosines.between(some, others))
 
     @cached_property
     def rivals(self) -> dict[int, list[int]]:
@@ -48,10 +49,10 @@ class Relation:
 
 def relate(crops: Sequence[Image], vectors: np.ndarray, metric: Metric) -> Relation:
     """The relation of `crops`, whose vectors are [n, d]."""
-    unit = unit_vectors(vectors)
+    cosines = Cosines.of(vectors)
 
-    def difference(a: int, b: int) -> float:
-        return float(metric(unit[a] @ unit[b]))
+    def differences(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return metric(np.einsum("ij,ij->i", cosines.unit[some], cosines.unit[others]))
 
-    track = followed(crops, difference, metric.threshold)
-    return Relation(unit, metric, nearest(unit, metric), held_apart(crops), track)
+    track = followed(crops, differences, metric.threshold)
+    return Relation(cosines, metric, nearest(cosines, metric), held_apart(crops), track)

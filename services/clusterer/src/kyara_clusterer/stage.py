@@ -14,7 +14,7 @@ from kyara_clusterer.outfits import outfits_of
 from kyara_clusterer.portraits import portraits
 from kyara_clusterer.refine import Refined, members_of, refine
 from kyara_clusterer.relation import Relation, relate
-from kyara_clusterer.search import NOISE, Partition, ranked, search, settings_for
+from kyara_clusterer.search import MIN_SAMPLES, NOISE, Partition, ranked, search
 from kyara_clusterer.settings import ClustererSettings
 from kyara_clusterer.sheets import of_outfits, overview
 from kyara_clusterer.vectors import read_vectors
@@ -37,8 +37,7 @@ async def run(ctx: Context, params: ClusterParams, inputs: Inputs) -> Outputs:
     with stage_errors(), Inference(ctx.settings.inference) as inference:
         metric = Metric.of(inference, params.model, catalogue().ccip(params.model).threshold, features)
     relation = relate(crops, features, metric)
-    settings = settings_for(len(crops), params.min_cluster_size)
-    tried = search(relation, ctx.track(settings, "trying settings", "settings"))
+    tried = search(relation, params.min_cluster_size, ctx.track(MIN_SAMPLES, "looking for characters", "trees"))
     refined = refine(tried[0].labels, relation, params.min_cluster_size, params.reattach_share, params.merge_share)
     numbers = ranked(refined.labels)
     if numbers.max() == NOISE:
@@ -96,8 +95,8 @@ def _summary(
         "indexes": [
             each.described(names) | {"outfits": _outfit_sizes(worn, each.index)} for each in portraits(numbers, relation)
         ],
-        "method": "HDBSCAN on CCIP differences; of the settings tried, the one whose partition agrees best with the model's "
-        "pairs; noise reattached, clusters merged",
+        "method": "HDBSCAN's hierarchy of CCIP differences; of its clusters, those that agree best with the model's pairs; "
+        "noise reattached, clusters merged",
         "model": params.model,
         "threshold": relation.metric.threshold,
         "crops": len(relation),
@@ -141,6 +140,6 @@ def _outputs(ctx: Context, crops: Sequence[Image], summary: dict[str, object]) -
 
 
 OPERATIONS = (
-    Operation(name="clusterer", version=2, params=ClusterParams, run=run, models=digests_of),
+    Operation(name="clusterer", version=3, params=ClusterParams, run=run, models=digests_of),
     Operation(name="clusterer.recognise", version=1, params=RecogniseParams, run=recognise.run, models=digests_of),
 )

@@ -21,7 +21,8 @@ _FOLLOWED_S = 1.6
 # A closed eye or a turned head may take a crop a little beyond the model's threshold, but no further.
 _FOLLOWED_DIFFERENCE = 1.5
 
-Difference = Callable[[int, int], float]
+Differences = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Of two equally long lists of places, one by one."""
 
 
 def held_apart(crops: Sequence[Image]) -> np.ndarray:
@@ -35,7 +36,7 @@ def held_apart(crops: Sequence[Image]) -> np.ndarray:
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
-def followed(crops: Sequence[Image], difference: Difference, threshold: float) -> np.ndarray:
+def followed(crops: Sequence[Image], differences: Differences, threshold: float) -> np.ndarray:
     """Number of each crop's track [n]: crops of one shot, in frames soon after one another, at about one place, that the
     model does not clearly call different."""
     shots: dict[tuple[str, int], list[list[int]]] = {}
@@ -48,21 +49,21 @@ def followed(crops: Sequence[Image], difference: Difference, threshold: float) -
         frames.sort(key=lambda places: crops[places[0]].time_s or 0.0)
         for before, after in pairwise(frames):
             if (crops[after[0]].time_s or 0.0) - (crops[before[0]].time_s or 0.0) <= _FOLLOWED_S:
-                links += _links(crops, before, after, difference, _FOLLOWED_DIFFERENCE * threshold)
+                links += _links(crops, before, after)
     rows, columns = np.array(links, dtype=np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(links), np.int8), (rows, columns)), shape=(len(crops), len(crops)))
+    alike = differences(rows, columns) <= _FOLLOWED_DIFFERENCE * threshold
+    graph = coo_array((np.ones(int(alike.sum()), np.int8), (rows[alike], columns[alike])), shape=(len(crops), len(crops)))
     return connected_components(graph, directed=False)[1]
 
 
-def _links(
-    crops: Sequence[Image], before: list[int], after: list[int], difference: Difference, most: float
-) -> Iterator[tuple[int, int]]:
-    """Who of `before` is who of `after`: the assignment of greatest overlap."""
-    overlap = np.array([[_iou(_box(crops[a]), _box(crops[b])) for b in after] for a in before])
-    for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
-        a, b = before[row], after[column]
-        if overlap[row, column] >= _FOLLOWED_IOU and difference(a, b) <= most:
-            yield a, b
+def _links(crops: Sequence[Image], before: list[int], after: list[int]) -> Iterator[tuple[int, int]]:
+    """Who of `before` may be who of `after`: the assignment of greatest overlap."""
+    overlap = [[_iou(_box(crops[a]), _box(crops[b])) for b in after] for a in before]
+    alone = len(before) == len(after) == 1
+    assigned = ((0, 0),) if alone else zip(*linear_sum_assignment(-np.array(overlap)), strict=True)
+    for row, column in assigned:
+        if overlap[row][column] >= _FOLLOWED_IOU:
+            yield before[row], after[column]
 
 
 def _frames(crops: Sequence[Image]) -> dict[tuple[str, str], list[int]]:
@@ -97,5 +98,5 @@ def _moved(box: Box, by: Corners) -> Corners:
 
 def _iou(a: Corners, b: Corners) -> float:
     shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return shared / (areas - shared) if areas > shared else 0.0
+    either = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / either if either > 0 else 0.0
