@@ -1,113 +1,37 @@
 """`make bench-video`: how fast video is worked on beside a peer that does the same, in one run, on one machine.
 
 Each row is the median of several runs of each side, taken in turn, and their ratio (above 1: Kyara is faster). The table goes
-to out/bench-video/results.json too.
+to out/bench-video/results.json too. Words after the command choose rows: `key_frames`, `figures`, `clustering`.
 """
 
-import io
 import itertools
 import json
-import statistics
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
 
-import av
-import numpy as np
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from rich.console import Console
 from rich.table import Table
 
-from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
-from kyara_artifacts import ImageSet, open_store, ref
-from kyara_keyframer.settings import KeyframerSettings
-from kyara_keyframer.stage import OPERATIONS
-from kyara_miniature.episode import make_episode
-from kyara_miniature.scene import draw_scene
-from kyara_stage.testing import run_operation
+from tests.bench.clustering import clustering
+from tests.bench.figures import figures
+from tests.bench.key_frames import key_frames
+from tests.bench.rows import RUNS, Row
 
 OUT = Path("out/bench-video")
-RUNS = 3
-SEED = 31
-EPISODE_S, LOOPS = 30, 3
-"""Seconds drawn, and how often they are shown one after the other."""
-HELD_S = 3
-"""Seconds that a drawing of the held film stands, or is panned over."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """What was measured: the medians of both sides in seconds, and what else is worth knowing."""
-
-    what: str
-    kyara_s: float
-    peer: str
-    peer_s: float
-    notes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> float:
-        """How many times as fast as the peer."""
-        return self.peer_s / self.kyara_s
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """One way to encode a film: `episode` draws each figure anew every 0.75 s, `held` is stills and slow pans."""
-
-    film: str
-    what: str
-    codec: str
-    height: int
-    options: dict[str, str]
-    pixel_format: str = "yuv420p"
-
-
-H264 = {"preset": "superfast", "crf": "20", "g": "240"}
-HEVC = {"preset": "superfast", "crf": "22", "x265-params": "log-level=none:keyint=240:scenecut=40"}
-ENCODINGS = (
-    Encoding("held", "h264 1080p", "libx264", 1080, H264),
-    Encoding("held", "h264 10 bit 720p", "libx264", 720, H264, "yuv420p10le"),
-    Encoding("held", "hevc 720p", "libx265", 720, HEVC),
-    Encoding("episode", "h264 720p", "libx264", 720, H264),
-    Encoding("episode", "mpeg2 720p, a key frame each 0.6 s", "mpeg2video", 720, {"g": "15", "bf": "2", "b": "15M"}),
-    Encoding("episode", "h264 720p, key frames rarer than shots", "libx264", 720, {**H264, "g": "250", "sc_threshold": "0"}),
-    Encoding("episode", "h264 360p, all intra", "libx264", 360, {**H264, "g": "1"}),
-)
-
-
-def key_frames(folder: Path) -> Iterator[Row]:
-    """The whole stage, frames written, beside PyAV that decodes key packets alone and writes each as PNG of the same level."""
-    make_episode(folder / "episode-drawn.mkv", SEED, seconds=EPISODE_S)
-    _draw_held(folder / "held-drawn.mkv")
-    for number, encoding in enumerate(ENCODINGS):
-        path = folder / f"{number}.mkv"
-        _encode(folder / f"{encoding.film}-drawn.mkv", path, encoding)
-        kept: list[int] = []
-        keys: list[int] = []
-        ours, theirs, bare = medians(
-            _stage(folder, path, kept),
-            lambda path=path, keys=keys: keys.append(sum(1 for frame in _key_images(path) if _png(frame))),
-            lambda path=path: sum(1 for _ in _key_images(path)),
-        )
-        notes = {"frames": kept[-1], "peer_frames": keys[-1], "peer_without_writing_s": round(bare, 3)}
-        yield Row(f"{encoding.film}, {encoding.what}", ours, "PyAV, skip_frame=NONKEY, PNG", theirs, notes)
-
-
-ROWS: tuple[Callable[[Path], Iterator[Row]], ...] = (key_frames,)
+ROWS: tuple[Callable[[Path], Iterator[Row]], ...] = (key_frames, figures, clustering)
 
 
 def main() -> None:
     """Measure every row, print the table, keep the numbers."""
     console = Console()
+    wanted = [measure for measure in ROWS if not sys.argv[1:] or measure.__name__ in sys.argv[1:]]
     table = Table("what", "Kyara", "peer", "ratio", "notes", title=f"medians of {RUNS} runs")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="kyara-bench-") as name:
-        for row in itertools.chain.from_iterable(measure(Path(name)) for measure in ROWS):
+        for row in itertools.chain.from_iterable(measure(Path(name)) for measure in wanted):
             rows.append(row)
             console.print(f"{row.what}: {row.ratio:.2f} ({row.kyara_s:.2f} s, peer {row.peer_s:.2f} s) {row.notes}")
             notes = ", ".join(f"{key} {value}" for key, value in row.notes.items())
@@ -116,88 +40,6 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     found = [{**asdict(row), "ratio": round(row.ratio, 3)} for row in rows]
     (OUT / "results.json").write_text(json.dumps(found, indent=2) + "\n")
-
-
-def medians(*works: Callable[[], object]) -> list[float]:
-    """Seconds that each takes, once warm: the median of RUNS runs, taken in turn."""
-    taken: list[list[float]] = [[] for _ in works]
-    for _ in range(1 + RUNS):
-        for work, times in zip(works, taken, strict=True):
-            began = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - began)
-    return [statistics.median(times[1:]) for times in taken]
-
-
-def _stage(folder: Path, path: Path, kept: list[int]) -> Callable[[], None]:
-    """The stage's run, each time over a store of its own: a blob that is there already would not be written."""
-    counter = itertools.count()
-
-    def run() -> None:
-        settings = KeyframerSettings(store=(folder / f"{path.stat().st_mtime_ns}-{next(counter)}").as_uri())
-        store = open_store(settings.store)
-        video = {"video": ref("video", store.put(path), "video/x-matroska")}
-        outputs, _ = run_operation(OPERATIONS[0], KeyframeParams(black_luma=16, blank_deviation=4), video, store, settings)
-        kept.append(len(ImageSet.load(store, outputs["frames"]).images))
-
-    return run
-
-
-def _key_images(path: Path) -> Iterator[VideoFrame]:
-    """What `ffmpeg -skip_frame nokey` decodes, with its own threads."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.skip_frame = "NONKEY"
-        yield from container.decode(stream)
-
-
-def _png(frame: VideoFrame) -> int:
-    buffer = io.BytesIO()
-    frame.to_image().save(buffer, "PNG", compress_level=3)
-    return len(buffer.getvalue())
-
-
-def _draw_held(path: Path) -> None:
-    """A film of limited animation: scenes that stand still or are panned over."""
-    width, height = 1280, 720
-    with av.open(str(path), "w") as target:
-        stream = cast(VideoStream, target.add_stream("libx264", rate=24, options={"crf": "12", "preset": "superfast"}))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(EPISODE_S // HELD_S):
-            picture = draw_scene(SEED + number, width=width + HELD_S * 24, height=height).image
-            for count in range(HELD_S * 24):
-                left = count if number % 2 else 0
-                shown = np.ascontiguousarray(picture[:, left : left + width])
-                target.mux(stream.encode(VideoFrame.from_ndarray(shown, format="rgb24")))
-        target.mux(stream.encode(None))
-
-
-def _encode(drawn: Path, path: Path, encoding: Encoding) -> None:
-    """The drawn episode in another encoding, several times over."""
-    once = path.with_suffix(".once.mkv")
-    with av.open(str(drawn)) as source, av.open(str(once), "w") as target:
-        stream = cast(VideoStream, target.add_stream(encoding.codec, rate=24, options=encoding.options))
-        stream.width, stream.height, stream.pix_fmt = encoding.height * 16 // 9, encoding.height, encoding.pixel_format
-        for frame in source.decode(video=0):
-            frame.pict_type = 0
-            target.mux(stream.encode(frame.reformat(stream.width, stream.height, encoding.pixel_format)))
-        target.mux(stream.encode(None))
-    _loop(once, path)
-
-
-def _loop(once: Path, path: Path) -> None:
-    """The same packets LOOPS times, one after the other."""
-    with av.open(str(path), "w") as target:
-        stream = None
-        for loop in range(LOOPS):
-            with av.open(str(once)) as source:
-                stream = stream or target.add_stream_from_template(source.streams.video[0])
-                for packet in source.demux(video=0):
-                    if packet.pts is not None and packet.dts is not None and packet.time_base is not None:
-                        later = round(loop * EPISODE_S / packet.time_base)
-                        packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, stream
-                        target.mux(packet)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,17 @@ FEATURES = 768
 TILE = 512
 
 # Mean and standard deviation of CLIP's training pictures, red, green and blue.
-_MEAN = np.array([0.48145466, 0.4578275, 0.40821073])[:, None, None]
-_DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+_MEAN = np.array([0.48145466, 0.4578275, 0.40821073])[:, None]
+_DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711])[:, None]
+_SCALED = ((np.arange(256, dtype=np.float32) / np.float32(255) - _MEAN) / _DEVIATION).astype(np.float32)
+"""[3, 256]: what each level of each channel is to the model; looked up, for there are only so many."""
 
 
 def embed(inference: Inference, model: str, images: Sequence[PIL.Image.Image]) -> np.ndarray:
     """Vectors of RGB `images`, each of one character: [n, 768] float32. Raises UnknownModel, InferenceError."""
     entry = catalogue().ccip(model)
-    found = [
-        inference.infer(f"{model}-feat", {"input": np.stack([_encode(image, entry.size) for image in some])}, "output")
-        for some in batches(images, 3 * entry.size**2 * 4)
-    ]
+    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches(images, 3 * entry.size**2 * 4))
+    found = inference.infer_each(f"{model}-feat", ({"input": stack} for stack in stacks), "output")
     return np.concatenate([np.empty((0, FEATURES), np.float32), *found])
 
 
@@ -53,5 +53,4 @@ def differences(inference: Inference, model: str, features: np.ndarray) -> np.nd
 def _encode(image: PIL.Image.Image, size: int) -> np.ndarray:
     """[3, size, size] float32, normalised; squeezed without padding."""
     resized = image.convert("RGB").resize((size, size), PIL.Image.Resampling.BILINEAR)
-    scaled = np.asarray(resized).transpose(2, 0, 1).astype(np.float32) / 255.0
-    return ((scaled - _MEAN) / _DEVIATION).astype(np.float32)
+    return np.stack([scale[channel] for scale, channel in zip(_SCALED, np.asarray(resized).transpose(2, 0, 1), strict=True)])

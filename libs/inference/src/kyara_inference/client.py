@@ -1,12 +1,14 @@
 """The KServe v2 client: tensors to a model on an inference server and back, the embedded one or Triton."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
-from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 T = TypeVar("T")
@@ -14,6 +16,8 @@ T = TypeVar("T")
 # Below the 16 MB that Kyara's servers take in one message.
 MAX_REQUEST_BYTES = 12 << 20
 TIMEOUT_S = 300.0
+IN_FLIGHT = 3
+"""Requests of one call that are on their way at a time: two that a server works on, and one that waits."""
 _AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED")
 
 
@@ -55,16 +59,44 @@ class Inference:
 
     def infer(self, model: str, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """One output of one model. Raises InferenceError, InferenceUnavailable."""
+        return next(self.infer_each(model, [inputs], output))
+
+    def infer_each(self, model: str, requests: Iterable[Mapping[str, np.ndarray]], output: str) -> Iterator[np.ndarray]:
+        """One output of one model for each of `requests`, in order. Raises InferenceError, InferenceUnavailable.
+
+        A few requests are on their way at a time, so that the next is made while the server works on those before it.
+        """
+        under_way: deque[Future[InferResult]] = deque()
+        for inputs in requests:
+            under_way.append(self._sent(model, inputs, output))
+            if len(under_way) >= IN_FLIGHT:
+                yield self._answer(model, under_way.popleft(), output)
+        while under_way:
+            yield self._answer(model, under_way.popleft(), output)
+
+    def _sent(self, model: str, inputs: Mapping[str, np.ndarray], output: str) -> "Future[InferResult]":
         tensors = []
         for name, value in inputs.items():
             tensor = InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
             tensor.set_data_from_numpy(np.ascontiguousarray(value))
             tensors.append(tensor)
+        answer: Future[InferResult] = Future()
+
+        def answered(result: InferResult | None, error: InferenceServerException | None) -> None:
+            if error or result is None:
+                answer.set_exception(error or InferenceServerException("no answer"))
+            else:
+                answer.set_result(result)
+
+        wanted = [InferRequestedOutput(output)]
+        self._client.async_infer(model, tensors, answered, outputs=wanted, client_timeout=TIMEOUT_S)
+        return answer
+
+    def _answer(self, model: str, answer: "Future[InferResult]", output: str) -> np.ndarray:
         try:
-            answer = self._client.infer(model, tensors, outputs=[InferRequestedOutput(output)], client_timeout=TIMEOUT_S)
+            found = answer.result().as_numpy(output)
         except InferenceServerException as error:
             raise self._explained(model, error) from error
-        found = answer.as_numpy(output) if answer else None
         if found is None:
             raise InferenceError(f"{model} on {self.address} answered without its output {output!r}")
         return found

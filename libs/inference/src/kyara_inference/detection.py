@@ -15,6 +15,9 @@ from kyara_artifacts import Box
 from kyara_inference.catalogue import DetectorEntry, catalogue
 from kyara_inference.client import Inference, batches
 
+_SCALED = (np.arange(256) / 255.0).astype(np.float32)
+"""What each level is to the model; looked up, for there are only so many."""
+
 
 @dataclass(frozen=True)
 class KindThreshold:
@@ -41,19 +44,19 @@ def detect(
         if wanted.kind not in entry.classes:
             raise ValueError(f"detector {model} knows {', '.join(entry.classes)}, not {wanted.kind!r}")
     width, height = entry.imgsz
-    found: list[list[Box]] = []
-    for some in batches(images, 3 * width * height * 4):
-        pixels = np.stack([_encode(image, entry) for image in some])
-        raw = inference.infer(model, {"images": pixels}, "output0")
-        for image, output in zip(some, raw, strict=True):
-            found.append([box for wanted in kinds for box in _boxes(output, wanted, entry, image.size)])
-    return found
+    stacks = (np.stack([_encode(image, entry) for image in some]) for some in batches(images, 3 * width * height * 4))
+    answers = inference.infer_each(model, ({"images": stack} for stack in stacks), "output0")
+    outputs = (output for answer in answers for output in answer)
+    return [
+        [box for wanted in kinds for box in _boxes(output, wanted, entry, image.size)]
+        for image, output in zip(images, outputs, strict=True)
+    ]
 
 
 def _encode(image: PIL.Image.Image, entry: DetectorEntry) -> np.ndarray:
     """[3, h, w] float32, 0..1; Pillow's default filter (bicubic), as in the reference."""
     resized = np.asarray(image.convert("RGB").resize(entry.imgsz))
-    return (resized.transpose(2, 0, 1) / 255.0).astype(np.float32)
+    return _SCALED[resized.transpose(2, 0, 1)]
 
 
 def _boxes(output: np.ndarray, wanted: KindThreshold, entry: DetectorEntry, size: tuple[int, int]) -> list[Box]:

@@ -19,10 +19,10 @@ def tag(inference: Inference, model: str, images: Sequence[PIL.Image.Image], thr
     entry = catalogue().tagger(model)
     labels = entry.labels(inference.models)
     general = [(place, name) for place, (name, category) in enumerate(labels) if category == GENERAL]
+    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches(images, 3 * entry.size**2 * 4))
     found: list[dict[str, float]] = []
-    for some in batches(images, 3 * entry.size**2 * 4):
-        pixels = np.stack([_encode(image, entry.size) for image in some])
-        for scores in inference.infer(model, {"input": pixels}, "output"):
+    for answer in inference.infer_each(model, ({"input": stack} for stack in stacks), "output"):
+        for scores in answer:
             above = [(name, float(scores[place])) for place, name in general if float(scores[place]) > threshold]
             found.append(dict(sorted(above, key=lambda pair: (-pair[1], pair[0]))))
     return found
