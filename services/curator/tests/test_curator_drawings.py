@@ -42,6 +42,12 @@ def test_one_drawing_is_the_same_after_a_codec_and_with_other_boxes(seed: int) -
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_one_drawing_is_the_same_when_its_boxes_are_of_another_size(seed: int) -> None:
+    view = replace(view_of(seed), framing="full_body")
+    assert same_drawings([drawn(seed, view, 1), drawn(seed, view, 1, grow=9)]) == [0, 0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("change", [{"expression": "shout"}, {"expression": "laugh"}, {"tilt": 9.0}])
 def test_another_mood_is_another_drawing(seed: int, change: dict) -> None:
     view = view_of(seed)

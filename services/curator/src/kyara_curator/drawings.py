@@ -1,68 +1,76 @@
 """Whether two crops show one drawing: a figure held through a shot, moved over its background, or shown again later.
 
 Boxes jitter and backgrounds pan, so crops of one drawing can differ more than crops of two. Here figures are laid over one
-another by their heads, at one scale, moved until they fit best, and what still differs is looked at: the whole figure
-coarsely, where another pose shows, and the face finely, where another mood does. A pixel differs when no pixel beside it
-is alike, so that lines may lie between pixels. A codec's traces lie scattered, and another mouth lies in one place.
+another by their heads, at one scale for both, moved until they fit best, and what still differs is looked at: the whole
+figure coarsely, where another pose shows, and the face finely, where another mood does. A pixel differs when no pixel
+beside it is alike, so that lines may lie between pixels. A codec's traces lie scattered, and another mouth lies in one
+place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
+from numpy.lib.stride_tricks import sliding_window_view
 
 from kyara_artifacts import Box
 from kyara_curator.geometry import best_of
 
-# The figure: px a head, px of the canvas, and where the head's centre lies in it.
-_HEAD, _WIDTH, _HEIGHT, _CENTRE = 16, 64, 80, 20
-_MOVED = 3
-# The face: px, with room to move it in.
-_FACE, _ROOM = 44, 6
-_NATIVE = 128
+
+@dataclass(frozen=True)
+class _Canvas:
+    """Where figures, or faces, are laid over one another."""
+
+    side: int
+    """Px of a head, or of a face."""
+    width: int
+    height: int
+    middle: int
+    """Where the centre of the head, or of the face, lies from the top; it is in the middle from the left."""
+    room: int
+    """Px that one is moved over the other, in all directions."""
+    kept: int
+    """Px of a side that are kept of a larger one: enough to lay it out at a scale that also fits another box."""
+    spot: int
+    """Side of the squares of which the worst is looked at."""
+    differs: tuple[float, float]
+    """Shares of differing pixels up to which it is one drawing, in all and in the worst spot (`make accuracy-video`)."""
+
+
+_FIGURE = _Canvas(side=16, width=64, height=80, middle=20, room=3, kept=24, spot=5, differs=(0.1, 0.45))
+_FACE = _Canvas(side=64, width=82, height=82, middle=41, room=9, kept=100, spot=7, differs=(0.02, 0.5))
 _ALIKE = 18
-# Shares of differing pixels up to which it is one drawing, in all and in the worst 5x5 px (`make accuracy-video` measures it).
-_BODY_DIFFERS, _FACE_DIFFERS = (0.12, 0.46), (0.04, 0.52)
-_SPOT = 5
 # What cannot be one drawing without a closer look: heads of another size, other tones in the coarse figure.
-_OTHER_SIZE, _OTHER_TONE, _OTHER_COLOUR = 0.15, 25.0, 6.0
-_FEWEST, _SEEN_OF_64 = 400, 45
-_OFF = np.arange(_FACE + 2 * _ROOM) - (_FACE + 2 * _ROOM - 1) / 2
-_DISC = _OFF[:, None] ** 2 + _OFF**2 <= (_FACE / 2) ** 2
-_ANYWHERE = np.ones_like(_DISC)
+_OTHER_SIZE, _OTHER_TONE, _OTHER_COLOUR = 0.25, 25.0, 12.0
+_FEWEST, _SEEN_OF_64 = 120, 45
+# The tones that lie on the head.
+_HEAD = slice(1, 4), slice(3, 5)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A greyscale part of a crop with a head or a face in it."""
+
+    picture: PIL.Image.Image
+    """The part, shrunk when it is large."""
+    centre: tuple[float, float]
+    """Of the head or face, in px of `picture`."""
+    scale: float
+    """Px of `picture` for one px of the crop."""
+    side: float
+    """Of the head or face, in px of the crop."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure laid out for comparison."""
+    """A figure made ready for comparison."""
 
-    colours: np.ndarray
-    """[80, 64, 3] uint8, luma and chroma; the head's centre at (20, 32), 16 px a head."""
-    seen: np.ndarray
-    """[80, 64] bool: what lies inside the crop."""
-    face: PIL.Image.Image
-    """The face with much around it, greyscale, at most 128 px."""
-    face_scale: float
-    """Px of `face` for one px of the crop."""
-    face_px: float
-    """Side of the face in px of the crop."""
-    head_px: float
-    """Side of the head in px of the crop."""
-
-    @property
-    def body(self) -> np.ndarray:
-        """[80, 64] uint8: the luma of `colours`."""
-        return self.colours[:, :, 0]
-
-    @cached_property
-    def tones(self) -> np.ndarray:
-        """[10, 8, 3] float32: luma and chroma of the figure at an eighth of the size; nan where little of it is seen."""
-        seen = self.seen.reshape(10, 8, 8, 8, 1)
-        parts = self.colours.astype(np.float32).reshape(10, 8, 8, 8, 3) * seen
-        count = seen.sum(axis=(1, 3))
-        return np.where(count > _SEEN_OF_64, parts.sum(axis=(1, 3)) / np.maximum(count, 1), np.nan).astype(np.float32)
+    figure: Part
+    face: Part
+    tones: np.ndarray
+    """[10, 8, 3] float32: luma and chroma of the coarse figure; nan where little of it is seen."""
 
 
 def drawing_of(picture: PIL.Image.Image, boxes: Sequence[Box]) -> Drawing | None:
@@ -72,123 +80,149 @@ def drawing_of(picture: PIL.Image.Image, boxes: Sequence[Box]) -> Drawing | None
         return None
     layers = picture.convert("YCbCr")
     grey = layers.getchannel(0)
+    tall = max(1.0, head.y1 - head.y0)
     face = best_of(boxes, "face") or head
-    around = 0.5 * (_FACE + 2 * _ROOM) / _FACE * 1.3 * _side(face)
-    near = _cut(grey, _centre(face), around)
-    shrink = min(1.0, _NATIVE / near.width)
-    side = max(8, round(near.width * shrink))
-    small = near.resize((side, side), PIL.Image.Resampling.BOX)
-    colours, seen = _laid_out(layers, head)
-    return Drawing(colours, seen, small, small.width / near.width, _side(face), _side(head))
+    whole = Part(layers, _centre(head), 1.0, tall)
+    return Drawing(_part(grey, head, tall, _FIGURE), _part(grey, face, _side(face), _FACE), _tones(whole))
 
 
 def same_drawings(drawings: Sequence[Drawing | None]) -> list[int]:
     """For each drawing the place of the earlier one that it repeats, or its own place. Repeats of repeats do not chain."""
-    known = [place for place, drawing in enumerate(drawings) if drawing]
-    if not known:
-        return list(range(len(drawings)))
-    sizes = np.log([drawings[place].head_px for place in known])  # type: ignore[union-attr]
-    tones = np.array([drawings[place].tones for place in known]).reshape(len(known), -1, 3)  # type: ignore[union-attr]
+    known = [(place, drawing) for place, drawing in enumerate(drawings) if drawing]
     found = list(range(len(drawings)))
+    if not known:
+        return found
+    sizes = np.log([drawing.figure.side for _, drawing in known])
+    tones = np.array([drawing.tones for _, drawing in known])
     kept = np.empty(0, np.int64)
-    for row, place in enumerate(known):
+    for row, (place, drawing) in enumerate(known):
         near = (np.abs(sizes[kept] - sizes[row]) <= _OTHER_SIZE) & _toned_alike(tones[kept], tones[row])
-        for other in kept[near].tolist():
-            if is_same(drawings[known[other]], drawings[place]):  # type: ignore[arg-type]
-                found[place] = known[other]
-                break
+        original = next((known[other] for other in kept[near].tolist() if is_same(known[other][1], drawing)), None)
+        if original:
+            found[place] = original[0]
         else:
             kept = np.append(kept, row)
     return found
 
 
-def _toned_alike(tones: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """[n] bool: which of `tones` [n, 80, 3] are near `other` [80, 3] where both are seen."""
-    apart = np.abs(tones - other)
-    both = np.maximum((~np.isnan(apart)).sum(axis=1), 1)
-    luma, *chroma = (np.nan_to_num(apart).sum(axis=1) / both).T
-    return (luma <= _OTHER_TONE) & (np.maximum(*chroma) <= _OTHER_COLOUR)
-
-
 def is_same(one: Drawing, other: Drawing) -> bool:
     """Whether two crops show one drawing."""
-    if not _alike(_differing(one.body, other.body, _MOVED, one.seen, other.seen), _BODY_DIFFERS):
-        return False
-    # One scale for both: boxes of one face differ a little in size, and a drawing seen again does not.
-    scale = _FACE / float(np.sqrt(one.face_px * other.face_px))
-    faces = [_scaled(each.face, scale / each.face_scale) for each in (one, other)]
-    return _alike(_differing(faces[0], faces[1], _ROOM, _DISC, _ANYWHERE), _FACE_DIFFERS)
+    return _fits(one.figure, other.figure, _FIGURE) and _fits(one.face, other.face, _FACE)
 
 
-def _alike(differing: tuple[float, float], most: tuple[float, float]) -> bool:
-    return differing[0] <= most[0] and differing[1] <= most[1]
+def _toned_alike(tones: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """[n] bool: which of `tones` [n, 10, 8, 3] are near `other` [10, 8, 3] where both are seen, in all and at the head."""
+    apart = np.abs(tones - other)
+    alike = np.ones(len(tones), bool)
+    for part in (apart, apart[:, _HEAD[0], _HEAD[1]]):
+        both = np.maximum((~np.isnan(part)).sum(axis=(1, 2)), 1)
+        luma, *chroma = (np.nan_to_num(part).sum(axis=(1, 2)) / both).T
+        alike &= (luma <= _OTHER_TONE) & (np.maximum(*chroma) <= _OTHER_COLOUR)
+    return alike
 
 
-def _differing(
-    one: np.ndarray, other: np.ndarray, room: int, one_seen: np.ndarray, other_seen: np.ndarray
-) -> tuple[float, float]:
+class _Layer(NamedTuple):
+    """A part on the canvas; pixels are int16."""
+
+    pixels: np.ndarray
+    low: np.ndarray
+    """The least of each pixel and its eight neighbours."""
+    high: np.ndarray
+    """The greatest."""
+    seen: np.ndarray
+    """Bool: what lies inside the crop."""
+
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> "_Layer":
+        """All of it, changed."""
+        return _Layer(*map(change, self))
+
+
+def _fits(one: Part, other: Part, canvas: _Canvas) -> bool:
+    # One scale for both: boxes of one thing differ a little in size, and a drawing seen again does not.
+    scale = canvas.side / float(np.sqrt(one.side * other.side))
+    total, spot = _differing(_layer(one, scale, canvas), _layer(other, scale, canvas), canvas)
+    return total <= canvas.differs[0] and spot <= canvas.differs[1]
+
+
+def _differing(one: _Layer, other: _Layer, canvas: _Canvas) -> tuple[float, float]:
     """Share of differing pixels where `other` lies best on the middle of `one`, in all and in the worst spot; 1 where too
-    little of both is seen."""
-    height, width = one.shape
-    inner = (slice(room, height - room), slice(room, width - room))
-    a, (a_low, a_high) = one[inner].astype(np.int16), [each[inner] for each in _range(one)]
-    low, high = _range(other)
-    least, where = 1.0, _ANYWHERE
-    for window in _windows(room, height, width):
-        both = one_seen[inner] & other_seen[window]
-        if both.sum() < min(_FEWEST, both.size // 2):
-            continue
-        off = np.maximum.reduce([a - high[window], low[window] - a, other[window] - a_high, a_low - other[window]])
-        wrong = (off > _ALIKE) & both
-        if (share := float(wrong.sum() / both.sum())) < least:
-            least, where = share, wrong
-    return least, _worst_spot(where)
+    little of both is seen. The place is sought with every second pixel each way, then looked at whole, with those beside it."""
+    inner = slice(canvas.room, -canvas.room)
+    middle = one.each(lambda each: each[inner, inner])
+    moved = other.each(lambda each: sliding_window_view(each, middle.seen.shape))
+    shares, _ = _shares(middle.each(lambda each: each[::2, ::2]), moved.each(lambda each: each[..., ::2, ::2]), _FEWEST / 4)
+    y, x = np.unravel_index(shares.argmin(), shares.shape)
+    beside = slice(max(0, y - 1), y + 2), slice(max(0, x - 1), x + 2)
+    shares, wrong = _shares(middle, moved.each(lambda each: each[beside]), _FEWEST)
+    best = np.unravel_index(shares.argmin(), shares.shape)
+    return float(shares[best]), _worst_spot(wrong[best], canvas.spot)
 
 
-def _worst_spot(wrong: np.ndarray) -> float:
-    """The greatest share of set pixels in any square of _SPOT px."""
+def _shares(one: _Layer, moved: _Layer, fewest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Share of differing pixels [y, x] at each place of `moved` [y, x, h, w], 1 where fewer are seen, and which differ."""
+    off = np.maximum(one.pixels - moved.high, moved.low - one.pixels)
+    np.maximum(off, moved.pixels - one.high, out=off)
+    np.maximum(off, one.low - moved.pixels, out=off)
+    both = one.seen & moved.seen
+    wrong = (off > _ALIKE) & both
+    count = both.sum(axis=(2, 3))
+    return np.where(count < fewest, 1.0, wrong.sum(axis=(2, 3)) / np.maximum(count, 1)), wrong
+
+
+def _worst_spot(wrong: np.ndarray, side: int) -> float:
+    """The greatest share of set pixels in any square."""
     sums = np.pad(wrong, ((1, 0), (1, 0))).astype(np.int64).cumsum(axis=0).cumsum(axis=1)
-    squares = sums[_SPOT:, _SPOT:] - sums[:-_SPOT, _SPOT:] - sums[_SPOT:, :-_SPOT] + sums[:-_SPOT, :-_SPOT]
-    return float(squares.max()) / _SPOT**2
+    squares = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    return float(squares.max()) / side**2
 
 
-def _windows(room: int, height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    for y in range(2 * room + 1):
-        for x in range(2 * room + 1):
-            yield slice(y, height - 2 * room + y), slice(x, width - 2 * room + x)
-
-
-def _range(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest of each pixel and its eight neighbours, int16."""
+def _layer(part: Part, scale: float, canvas: _Canvas) -> _Layer:
+    pixels, seen = _laid_out(part, scale, canvas)
     padded = np.pad(pixels.astype(np.int16), 1, mode="edge")
-    shifted = [padded[y : y + pixels.shape[0], x : x + pixels.shape[1]] for y in range(3) for x in range(3)]
-    return np.minimum.reduce(shifted), np.maximum.reduce(shifted)
+    around = [padded[y : y + canvas.height, x : x + canvas.width] for y in range(3) for x in range(3)]
+    return _Layer(around[4], np.minimum.reduce(around), np.maximum.reduce(around), seen)
 
 
-def _laid_out(layers: PIL.Image.Image, head: Box) -> tuple[np.ndarray, np.ndarray]:
-    scale = _HEAD / max(1.0, head.y1 - head.y0)
-    x, y = _centre(head)
-    small = layers.resize((max(1, round(layers.width * scale)), max(1, round(layers.height * scale))), PIL.Image.Resampling.BOX)
-    left, top = round(_WIDTH / 2 - x * scale), round(_CENTRE - y * scale)
-    canvas = PIL.Image.new("YCbCr", (_WIDTH, _HEIGHT))
-    canvas.paste(small, (left, top))
-    seen = np.zeros((_HEIGHT, _WIDTH), bool)
-    seen[max(0, top) : max(0, top + small.height), max(0, left) : max(0, left + small.width)] = True
-    return np.asarray(canvas), seen
+def _tones(figure: Part) -> np.ndarray:
+    """Luma and chroma of a figure in YCbCr at an eighth of its canvas."""
+    colours, seen = _laid_out(figure, _FIGURE.side / figure.side, _FIGURE)
+    rows, columns = _FIGURE.height // 8, _FIGURE.width // 8
+    seen = seen.reshape(rows, 8, columns, 8, 1)
+    sums = (colours.astype(np.float32).reshape(rows, 8, columns, 8, 3) * seen).sum(axis=(1, 3))
+    count = seen.sum(axis=(1, 3))
+    return np.where(count > _SEEN_OF_64, sums / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-def _scaled(face: PIL.Image.Image, scale: float) -> np.ndarray:
-    """The middle of `face` at a scale, [56, 56] uint8."""
-    side = (_FACE + 2 * _ROOM) / scale
-    middle = _cut(face, (face.width / 2, face.height / 2), side / 2)
-    way = PIL.Image.Resampling.BOX if scale < 1 else PIL.Image.Resampling.BILINEAR
-    return np.asarray(middle.resize((_FACE + 2 * _ROOM, _FACE + 2 * _ROOM), way))
+def _part(grey: PIL.Image.Image, box: Box, side: float, canvas: _Canvas) -> Part:
+    """What of a crop can come to lie on the canvas."""
+    x, y = _centre(box)
+    unit = side / canvas.side * (1 + _OTHER_SIZE)
+    left, top = max(0, int(x - unit * canvas.width / 2)), max(0, int(y - unit * canvas.middle))
+    right = min(grey.width, int(x + unit * canvas.width / 2) + 1)
+    bottom = min(grey.height, int(y + unit * (canvas.height - canvas.middle)) + 1)
+    scale = min(1.0, canvas.kept / side)
+    near = grey.crop((left, top, right, bottom))
+    size = max(1, round(near.width * scale)), max(1, round(near.height * scale))
+    return Part(near.resize(size, PIL.Image.Resampling.BOX), ((x - left) * scale, (y - top) * scale), scale, side)
 
 
-def _cut(grey: PIL.Image.Image, centre: tuple[float, float], half: float) -> PIL.Image.Image:
-    """The square around a point; black beyond the picture."""
-    x, y = centre
-    return grey.crop((round(x - half), round(y - half), round(x + half), round(y + half)))
+def _laid_out(part: Part, scale: float, canvas: _Canvas) -> tuple[np.ndarray, np.ndarray]:
+    """The part on the canvas, at `scale` px for one px of its crop, and which px lie inside the crop."""
+    unit = part.scale / scale
+    x, y = part.centre
+    left, top = x - unit * canvas.width / 2, y - unit * canvas.middle
+    corner = int(np.floor(left)), int(np.floor(top))
+    reach = int(unit * canvas.width) + 2, int(unit * canvas.height) + 2
+    # Black lies beyond the crop's edges.
+    near = part.picture.crop((*corner, corner[0] + reach[0], corner[1] + reach[1]))
+    x0, y0 = left - corner[0], top - corner[1]
+    box = (x0, y0, x0 + unit * canvas.width, y0 + unit * canvas.height)
+    way = PIL.Image.Resampling.BOX if unit > 1 else PIL.Image.Resampling.BILINEAR
+    pixels = near.resize((canvas.width, canvas.height), way, box=box)
+    across = left + unit * (np.arange(canvas.width) + 0.5)
+    down = top + unit * (np.arange(canvas.height) + 0.5)
+    inside = (down >= 0) & (down <= part.picture.height), (across >= 0) & (across <= part.picture.width)
+    return np.asarray(pixels), inside[0][:, None] & inside[1]
 
 
 def _centre(box: Box) -> tuple[float, float]:
