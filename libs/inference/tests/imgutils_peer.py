@@ -1,7 +1,7 @@
 """What dghs-imgutils says of some pictures, as JSON: run as a process of its own, with HF_ENDPOINT at a local hub.
 
-python imgutils_peer.py tiny PICTURE...
-python imgutils_peer.py files DETECTOR.onnx PICTURE...
+python imgutils_peer.py PICTURE...
+python imgutils_peer.py --detector DETECTOR.onnx [--boxes-only] PICTURE...
 """
 
 import argparse
@@ -37,29 +37,28 @@ def characters(pictures: Sequence[str]) -> dict[str, object]:
     }
 
 
-def boxes_by_class(detector: str, pictures: Sequence[str]) -> dict[str, object]:
+def boxes_by_class(detector: str, pictures: Sequence[str]) -> dict[str, list[object]]:
     """imgutils' own steps on a file with several classes, of which each is looked at alone."""
     model: Any = open_onnx_model(detector)
     meta: dict[str, str] = model.get_modelmeta().custom_metadata_map
     width, height = json.loads(meta["imgsz"])
     names: dict[int, str] = yolo._safe_eval_names_str(meta["names"])
-    found: dict[str, object] = {}
-    for number, name in names.items():
-        boxes = []
-        for picture in pictures:
-            loaded: Any = load_image(picture, mode="RGB")
-            image, old, new = yolo._image_preprocess(loaded, (width, height))
-            (output,) = model.run(["output0"], {"images": rgb_encode(image)[None]})
+    found: dict[str, list[object]] = {name: [] for name in names.values()}
+    for picture in pictures:
+        loaded: Any = load_image(picture, mode="RGB")
+        image, old, new = yolo._image_preprocess(loaded, (width, height))
+        (output,) = model.run(["output0"], {"images": rgb_encode(image)[None]})
+        for number, name in names.items():
             alone = output[0][[0, 1, 2, 3, 4 + number]]
-            boxes.append(yolo._yolo_postprocess(alone, *DEFAULTS[name], old, new, [name]))
-        found[name] = boxes
+            found[name].append(yolo._yolo_postprocess(alone, *DEFAULTS[name], old, new, [name]))
     return found
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--detector")
+    parser.add_argument("--boxes-only", action="store_true")
     parser.add_argument("pictures", nargs="+")
     given = parser.parse_args()
     boxes = boxes_by_class(given.detector, given.pictures) if given.detector else figures(given.pictures)
-    print(json.dumps({"boxes": boxes} | characters(given.pictures)))
+    print(json.dumps({"boxes": boxes} | ({} if given.boxes_only else characters(given.pictures))))

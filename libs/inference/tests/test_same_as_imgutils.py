@@ -136,3 +136,26 @@ def test_the_miniature_models_answer_as_they_do_to_imgutils(tmp_path: Path) -> N
         assert_same_characters(inference, "miniature-ccip", "miniature-tagger", paths, said)
         for name, theirs in said["boxes"].items():
             assert_same_boxes(detect(inference, "miniature-detector", opened(paths), [kind(name)]), theirs)
+
+
+def test_boxes_in_200_pictures_are_those_of_imgutils(tmp_path: Path) -> None:
+    """Parts of drawn scenes, from a corner to the whole, as they are and squeezed."""
+    rng = np.random.default_rng(3)
+    scenes = [PIL.Image.fromarray(draw_scene(seed).image) for seed in range(1_000_010, 1_000_030)]
+    paths = []
+    for number in range(200):
+        scene = scenes[number % len(scenes)]
+        share = rng.uniform(0.3, 1.0)
+        width, height = round(share * scene.width), round(share * scene.height)
+        left, top = int(rng.integers(scene.width - width + 1)), int(rng.integers(scene.height - height + 1))
+        part = scene.crop((left, top, left + width, top + height))
+        paths.append(tmp_path / f"{number}.png")
+        part.resize((width, round(height * rng.uniform(0.7, 1.4)))).save(paths[-1], compress_level=1)
+    with LocalHub() as hub:
+        detector = local_path("miniature-detector") / "model.onnx"
+        said = ask_peer(tmp_path, hub, "--boxes-only", "--detector", detector, *paths)
+    with inference_server(tmp_path) as server, Inference(server.address) as inference:
+        wanted = [kind(name) for name in said["boxes"]]
+        ours = detect(inference, "miniature-detector", opened(paths), wanted)
+    for name, theirs in said["boxes"].items():
+        assert_same_boxes([[box for box in boxes if box.kind == name] for boxes in ours], theirs)
