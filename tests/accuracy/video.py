@@ -1,7 +1,6 @@
 """`make accuracy-video`: from episodes to characters, against the truth, beside plain clusterings of the same vectors."""
 
 import argparse
-import itertools
 import json
 import shutil
 from collections import Counter
@@ -16,17 +15,20 @@ from sklearn.metrics import adjusted_rand_score
 from kyara_artifacts import get_json
 from kyara_cli.demo.results import cluster_ari, identities_of, person_recall, shown_characters, shown_figures
 from kyara_jobs.recipe import recipe_named
+from kyara_miniature.cast import Character
+from kyara_miniature.script import write_script
 from tests.accuracy import peers
 from tests.accuracy.duplicates import duplicate_f1
 from tests.accuracy.flaws import flaw_aucs
+from tests.accuracy.references import recognition
 from tests.accuracy.season import Rooms, Seen
+from tests.accuracy.small import small_figure_recall
 from tests.servers.inference import inference_server
 
 SEEDS = (101, 102, 103, 104)
 SECONDS = 240
 MAIN = 10
-BANDS = (24, 64, 256, 720)
-"""Heights of figures in px for which recall is told apart."""
+EXTRAS = 1
 
 
 def main() -> None:
@@ -43,7 +45,8 @@ def main() -> None:
         rooms = Rooms(recipe_named("miniature"), asked.out, server.address)
         rows = []
         for seed in asked.seeds:
-            rows.append(measured(rooms, rooms.see(seed, seconds=SECONDS, main=MAIN, look_alikes=True)))
+            seen = rooms.see(seed, seconds=SECONDS, main=MAIN, look_alikes=True)
+            rows.append(measured(rooms, seen, write_script(seed, SECONDS, MAIN, EXTRAS, look_alikes=True).main))
             print(json.dumps(rows[-1]), flush=True)
     mean = {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0]}
     (asked.out / "results.json").write_text(json.dumps({"episodes": rows, "mean": mean}, indent=2) + "\n")
@@ -53,7 +56,7 @@ def main() -> None:
     Console(width=120).print(table)
 
 
-def measured(rooms: Rooms, seen: Seen) -> dict[str, Any]:
+def measured(rooms: Rooms, seen: Seen, cast: tuple[Character, ...]) -> dict[str, Any]:
     """The numbers of one episode."""
     identities = identities_of(seen.clusters, seen.figures, seen.truth)
     found = shown_characters(seen.clusters, identities)
@@ -65,10 +68,7 @@ def measured(rooms: Rooms, seen: Seen) -> dict[str, Any]:
         "frames": len(seen.frames),
         "crops": len(seen.crops),
         "person_recall": person_recall(seen.figures, seen.truth),
-        **{
-            f"recall_{least}_to_{below}_px": person_recall(seen.figures, seen.truth, least, below)
-            for least, below in itertools.pairwise(BANDS)
-        },
+        **small_figure_recall(rooms, seen),
         "characters_true": len(seen.truth.main),
         "characters_found": len(set(seen.truth.main) & found),
         "indexes": get_json(rooms.store, seen.summary)["characters"],
@@ -81,6 +81,7 @@ def measured(rooms: Rooms, seen: Seen) -> dict[str, Any]:
             f"ari_{name}": round(float(adjusted_rand_score(truth, [given[crop.name] for crop in known])), 4)
             for name, given in plain.items()
         },
+        **recognition(rooms, seen, identities, cast),
         **{f"auc_{name}": auc for name, auc in flaw_aucs(rooms, seen).items()},
     }
 

@@ -44,17 +44,15 @@ def measured(store: Store, job: Job, truth: EpisodeTruth) -> dict[str, Any]:
     }
 
 
-def person_recall(
-    figures: ImageSet, truth: EpisodeTruth, least_px: float = SMALLEST_FIGURE_PX, below_px: float = float("inf")
-) -> float:
-    """Share of the figures of a height, at least 64 px, in the frames whose person box was found."""
+def person_recall(figures: ImageSet, truth: EpisodeTruth) -> float:
+    """Share of the figures at least 64 px tall, in the frames, whose person box was found."""
     found = wanted = 0
     for frame in figures:
         boxes = [(box.x0, box.y0, box.x1, box.y1) for box in frame.boxes if box.kind == "person"]
         for figure in _figures(frame, truth):
-            if (person := _person(figure)) and least_px <= person[3] - person[1] < below_px:
+            if (person := _person(figure)) and person[3] - person[1] >= SMALLEST_FIGURE_PX:
                 wanted += 1
-                found += any(_iou(person, box) >= SAME_BOX_IOU for box in boxes)
+                found += any(overlap(person, box) >= SAME_BOX_IOU for box in boxes)
     return round(found / wanted, 4) if wanted else 0.0
 
 
@@ -78,8 +76,8 @@ def shown_figures(crops: ImageSet, figures: ImageSet, truth: EpisodeTruth) -> di
 def figure_at(box: Corners, time_s: float, truth: EpisodeTruth) -> FigureTruth | None:
     """The figure whose person box is most like `box` at a time, when one is."""
     candidates = [(figure, person) for figure in truth.at(time_s) if (person := _person(figure))]
-    figure, person = max(candidates, key=lambda pair: _iou(pair[1], box), default=(None, box))
-    return figure if _iou(person, box) >= SAME_BOX_IOU else None
+    figure, person = max(candidates, key=lambda pair: overlap(pair[1], box), default=(None, box))
+    return figure if overlap(person, box) >= SAME_BOX_IOU else None
 
 
 def cluster_ari(clusters: ImageSet, identities: dict[str, str]) -> float:
@@ -136,7 +134,8 @@ def _person(figure: FigureTruth) -> Corners | None:
     return next(((box.x0, box.y0, box.x1, box.y1) for box in figure.boxes if box.kind == "person"), None)
 
 
-def _iou(a: Corners, b: Corners) -> float:
+def overlap(a: Corners, b: Corners) -> float:
+    """Intersection over union."""
     w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     both = max(0.0, w) * max(0.0, h)
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
