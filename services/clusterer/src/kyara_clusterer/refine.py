@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from kyara_clusterer.cosines import one_thread
+from kyara_clusterer.metric import unit_vectors
 from kyara_clusterer.relation import Relation
 from kyara_clusterer.search import NOISE
 
 _SHOWN = 48
 """Members that stand for a cluster."""
 _NEAREST_CLUSTERS = 6
-_CLASHES_WITHIN, _SPLIT_SHARE, _ROUNDS = 3, 0.75, 20
+_CLASHES_WITHIN, _SPLIT_SHARE, _ROUNDS = 3, 0.6, 20
 """Pairs held apart from which a cluster may be two characters, and the share of them that must then lie across."""
 _ALIKE = 0.95
 """How nearly as often 'same' two clusters must be across as within, to be one."""
@@ -93,7 +94,7 @@ def _split(labels: np.ndarray, relation: Relation, smallest: int) -> int:
         pairs = relation.apart[inside & (labels[a] == label)]
         members = np.flatnonzero(labels == label)
         if len(pairs) >= _CLASHES_WITHIN:
-            other = two_sides(relation.unit, members, pairs)
+            other = two_sides(relation, members, pairs)
             if min(other.sum(), (~other).sum()) >= smallest and _across(members[other], pairs) >= _SPLIT_SHARE:
                 labels[members[other]] = labels.max() + 1
                 _follow(labels, relation.track)
@@ -101,22 +102,31 @@ def _split(labels: np.ndarray, relation: Relation, smallest: int) -> int:
     return found
 
 
-def two_sides(unit: np.ndarray, members: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """[m] bool: which of `members` are nearer to the second of two centres, each of which has one of each pair.
+def two_sides(relation: Relation, members: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """[m] bool: which of `members` are nearer to the second of two centres.
 
-    Two-means with cannot-link pairs (after COP-KMeans, Wagstaff et al. 2001), begun at the pair that is furthest apart.
+    Two look-alikes differ less than one of them does from pose to pose, so the centres are not looked for anywhere: two-means
+    begins where the `pairs` held apart, each with all of its tracks, differ along one direction.
     """
-    one, two = unit[pairs[:, 0]], unit[pairs[:, 1]]
-    first = int(np.einsum("ij,ij->i", one, two).argmin())
-    centres = np.stack([one[first], two[first]])
+    unit = relation.unit[members]
+    one, two = (_of_tracks(relation, members, side) for side in pairs.T)
+    along = (one - two) @ np.linalg.svd(one - two, full_matrices=False)[2][0]
+    direction = ((one - two) * np.where(along * along[0] < 0, -1, 1)[:, None]).mean(axis=0)
+    other = unit @ direction < ((one + two) / 2 @ direction).mean()
     for _ in range(_ROUNDS):
-        turned = (one @ centres[0] + two @ centres[1] < one @ centres[1] + two @ centres[0])[:, None]
-        before = centres
-        centres = np.stack([np.where(turned, two, one).mean(axis=0), np.where(turned, one, two).mean(axis=0)])
-        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
-        if np.allclose(before, centres):
+        if other.all() or not other.any():
             break
-    return unit[members] @ centres[1] > unit[members] @ centres[0]
+        first, second = unit_vectors(np.stack([unit[~other].mean(axis=0), unit[other].mean(axis=0)]))
+        before, other = other, unit @ second > unit @ first
+        if (before == other).all():
+            break
+    return other
+
+
+def _of_tracks(relation: Relation, members: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """[p, d], of length 1: the mean of those members that are of each place's track."""
+    tracks = relation.track[members]
+    return unit_vectors(np.stack([relation.unit[members[tracks == relation.track[place]]].mean(axis=0) for place in places]))
 
 
 def _across(other: np.ndarray, pairs: np.ndarray) -> float:
