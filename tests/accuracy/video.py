@@ -20,6 +20,7 @@ from kyara_miniature.script import write_script
 from tests.accuracy import peers
 from tests.accuracy.duplicates import duplicate_f1
 from tests.accuracy.flaws import flaw_aucs
+from tests.accuracy.framings import framing_aucs
 from tests.accuracy.references import recognition
 from tests.accuracy.season import Rooms, Seen
 from tests.accuracy.small import small_figure_recall
@@ -82,7 +83,8 @@ def measured(rooms: Rooms, seen: Seen, cast: tuple[Character, ...]) -> dict[str,
             for name, given in plain.items()
         },
         **recognition(rooms, seen, identities, cast),
-        **{f"auc_{name}": auc for name, auc in flaw_aucs(rooms, seen).items()},
+        **flaw_aucs(rooms, seen),
+        **framing_aucs(rooms, seen.seed),
     }
 
 
