@@ -43,7 +43,11 @@ e2e: setup  ## Whole jobs and wrong input, through a real kyara up
 
 .PHONY: chaos-smoke
 chaos-smoke: setup  ## Kill -9 each part once in the middle of a job: same digests
-	$(BIN)/python -m pytest -m slow tests/chaos
+	$(BIN)/python -m pytest -m slow tests/chaos/test_kill_anything.py
+
+.PHONY: chaos
+chaos: setup  ## Kill -9 each stage's server in the middle of a season: same digests
+	$(BIN)/python -m pytest -m slow tests/chaos/test_season.py
 
 .PHONY: check
 check: setup  ## Format, lint, types, walls, protos
@@ -81,5 +85,5 @@ accuracy-video: setup  ## From episodes to characters against the truth: out/acc
 	$(BIN)/python -m tests.accuracy.video
 
 .PHONY: bench-video
-bench-video: setup  ## Key frames against a peer, with ratios: out/bench-video
+bench-video: setup  ## Key frames, figures and clustering beside peers, with ratios: out/bench-video
 	$(BIN)/python -m tests.bench.video

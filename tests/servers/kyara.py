@@ -72,6 +72,12 @@ class Kyara:
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: self.pid_of(program) != pid, 30)
 
+    def works_for_s(self, program: str) -> float:
+        """Seconds that a stage's server has been at work on its oldest action; 0 when it has none."""
+        actions = psutil.Process(self.pid_of(program)).children()
+        began = [each.create_time() for each in actions if "kyara_stage.child" in _title(each)]
+        return time.time() - min(began) if began else 0.0
+
     def kill_ray_worker(self) -> None:
         """Kill -9 the process in which Ray runs the training."""
         head = psutil.Process(self.pid_of("ray"))
