@@ -4,9 +4,7 @@ Every row is the median of several runs of each side, taken in turn, and their r
 """
 
 import os
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,10 +24,10 @@ from kyara_keyframer.stage import OPERATIONS
 from kyara_miniature.episode import make_episode
 from kyara_stage.testing import run_operation
 from tests.bench import peers
+from tests.bench.rows import medians
 from tests.servers.inference import inference_server
 from tests.servers.s3 import s3_server
 
-RUNS = 3
 PICTURES = 24
 BLOBS = 200
 
@@ -100,15 +98,7 @@ def _store(folder: Path) -> tuple[str, ...]:
 
 
 def _row(what: str, ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[str, ...]:
-    ours()
-    theirs()
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(RUNS):
-        for work, taken in zip((ours, theirs), times, strict=True):
-            began = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - began)
-    mine, peer = (statistics.median(taken) for taken in times)
+    mine, peer = medians(ours, theirs)
     return what, f"{mine:.2f} s", f"{peer:.2f} s", f"{peer / mine:.2f}"
 
 

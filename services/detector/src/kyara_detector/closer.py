@@ -44,11 +44,11 @@ def look_closer(
     """
     kinds = frozenset(each.kind for some in asked.values() for each in some)
     looks = [look for place, boxes in enumerate(found) for look in _looks(place, pictures[place].size, boxes, WANTED & kinds)]
+    squares = [pictures[look.picture].crop(look.corners) for look in looks]
     seen = [list(boxes) for boxes in found]
     for model, some in asked.items():
         parts = [each for each in some if each.kind in PARTS]
         if parts and looks:
-            squares = [pictures[look.picture].crop(look.corners) for look in looks]
             for look, boxes in zip(looks, detect(inference, model, squares, parts), strict=True):
                 for part in parts:
                     _put_in_place(look, [box for box in boxes if box.kind == part.kind], part.iou, seen[look.picture])

@@ -60,11 +60,13 @@ class VideoToLoras(Pipeline):
 
     async def looks_of(self, references: Sequence[Reference]) -> dict[str, ArtifactRef]:
         """The vectors of known characters, by name. One that cannot be used ends the job while nothing is lost yet."""
-        looks = await each(self.look_of(self.process.of(f"reference {known.name}"), known) for known in references)
-        for look, known in zip(looks, references, strict=True):
-            if isinstance(look, ApplicationError):
-                raise failure(look.type or "INTERNAL", f"reference {known.name}: {look.message}")
-        return {known.name: look for known, look in zip(references, looks, strict=True) if isinstance(look, ArtifactRef)}
+        ends = await each(self.look_of(self.process.of(f"reference {known.name}"), known) for known in references)
+        looks: dict[str, ArtifactRef] = {}
+        for known, end in zip(references, ends, strict=True):
+            if isinstance(end, ApplicationError):
+                raise failure(end.type or "INTERNAL", f"reference {known.name}: {end.message}")
+            looks[known.name] = end
+        return looks
 
     async def look_of(self, process: Process, known: Reference) -> ArtifactRef:
         """A folder of a known character's pictures to the vectors of its crops."""
