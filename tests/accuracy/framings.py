@@ -1,21 +1,24 @@
-"""Heads cut off by the frame and heads behind somebody, in scenes drawn for it: does the framing of a crop tell?
+"""Heads cut off by the frame, behind somebody or behind something, in scenes drawn for it: does the framing of a crop tell?
 
-An episode has only a few of either, and a box that ends at the border may lack nothing but the tips of long hair. Here the
-share that is missing is known: of the head by its place, of what is hidden by the px that change when the figure in front goes.
+An episode has only a few of them, and a box that ends at the border may lack nothing but the tips of long hair. Here the
+share that is missing is known: of the head by its place, of what is hidden by the px that change when what is in front goes.
+A crop is of the figure whose face it has: of one that holds somebody in front, with the face behind not found, that is
+the one in front, of whom nothing is hidden.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
 from sklearn.metrics import roc_auc_score
 
 from kyara_artifacts import Box as FoundBox
-from kyara_artifacts import Image, ImageSet, put_picture
-from kyara_cli.demo.results import SAME_BOX_IOU, overlap
+from kyara_artifacts import Corners, Image, ImageSet, overlap, put_picture
 from kyara_curator.framing import apart, framing_of
-from kyara_curator.geometry import boxes_inside, padded
+from kyara_curator.geometry import best_of, boxes_inside, padded
 from kyara_detector import stage as detector
 from kyara_detector.settings import DetectorSettings
 from kyara_jobs import params
@@ -23,17 +26,19 @@ from kyara_miniature.backdrop import draw_backdrop
 from kyara_miniature.cast import make_character
 from kyara_miniature.figure import draw_figure, random_view
 from kyara_miniature.hand import HOUSE
-from kyara_miniature.scene import Box, FigureTruth, Placed, render
+from kyara_miniature.scene import FigureTruth, Placed, render
 from tests.accuracy.season import Rooms
 
 WIDTH, HEIGHT = 960, 540
 FIRST_CHARACTER = 1_800_000
-KINDS = ("whole", "cut_off", "occlusion")
+KINDS = ("whole", "cut_off", "behind_somebody", "behind_something")
+HIDING = KINDS[2:]
 EACH = 40
 """Scenes of each kind in a run."""
 CUT, HIDDEN = (0.25, 0.6), (0.35, 0.7)
-"""Shares of the head that are beyond the frame, or behind somebody."""
-Corners = tuple[float, float, float, float]
+"""Shares of the head that are beyond the frame, or hidden."""
+SAME_FACE_IOU = 0.2
+"""Of a face half hidden, with its box around what is seen of it."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,17 @@ class Scene:
     """Two figures, of whom one is judged."""
 
     image: np.ndarray
-    person: Box
-    other: Box | None
+    face: Corners
+    """The judged one's, as far as it lies in the picture."""
+    other: Corners | None
+    """Face of the other figure."""
     kind: str
 
 
 def framing_aucs(rooms: Rooms, seed: int) -> dict[str, float]:
     """AUC of the framing's flaws: how surely a head that lacks something is told from one that does not.
 
-    `hidden_heads_kept` is the share of all the hidden ones of which a crop gets past both the boxes and the quality.
+    `hidden_heads_kept` is the share of all the hidden ones that get past both the boxes and the quality.
     """
     scenes = [scene for kind in KINDS for scene in islice(_scenes(kind, seed), EACH)]
     kept = [put_picture(rooms.store, scene.image)[0] for scene in scenes]
@@ -63,25 +70,37 @@ def framing_aucs(rooms: Rooms, seed: int) -> dict[str, float]:
     scores: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for scene, frame in zip(scenes, ImageSet.load(rooms.store, found), strict=True):
         scores[scene.kind] += _soundness(scene, frame)
-    kept_hidden = sum(score >= rooms.recipe.cleaning.min_quality for score in scores["occlusion"]) / EACH
-    aucs = {f"auc_{kind}": _auc(scores["whole"], scores[kind]) for kind in ("cut_off", "occlusion")}
-    return {**aucs, "hidden_heads_kept": round(kept_hidden, 4)}
+    hidden = [score for kind in HIDING for score in scores[kind]]
+    kept_hidden = sum(score >= rooms.recipe.cleaning.min_quality for score in hidden) / (EACH * len(HIDING))
+    return {
+        "auc_cut_off": _auc(scores["whole"], scores["cut_off"]),
+        "auc_occlusion": _auc(scores["whole"], hidden),
+        "hidden_heads_kept": round(kept_hidden, 4),
+    }
 
 
 def _soundness(scene: Scene, frame: Image) -> Iterator[float]:
-    """What the flaws of the judged figure's framing leave; nothing when cleaning takes no crop of it for its boxes' sake."""
-    persons = [box for box in frame.boxes if box.kind == "person"]
-    best = max(persons, key=lambda box: _overlap(scene.person, box), default=None)
-    if best is None or _overlap(scene.person, best) < max(SAME_BOX_IOU, _overlap(scene.other, best)):
-        return
-    inside = boxes_inside([box for box in frame.boxes if box.kind != "person"], padded(best, frame.width, frame.height))
-    if all(apart([box for box in inside if box.kind == kind]) == 1 for kind in ("face", "head")):
-        framing = framing_of(best, frame)
-        yield 1 - max(framing.cut_off, framing.occlusion)
+    """What the framing's flaws leave of the crop with the judged face; nothing when cleaning takes none for its boxes' sake."""
+    others = [box for box in frame.boxes if box.kind != "person"]
+    for person in (box for box in frame.boxes if box.kind == "person"):
+        corners = padded(person, frame.width, frame.height)
+        inside = boxes_inside(others, corners)
+        if all(apart([box for box in inside if box.kind == kind]) == 1 for kind in ("face", "head")) and _has(
+            scene, inside, corners
+        ):
+            framing = framing_of(person, frame)
+            yield 1 - max(framing.cut_off, framing.occlusion)
+            return
 
 
-def _overlap(truth: Box | None, found: FoundBox) -> float:
-    return overlap((truth.x0, truth.y0, truth.x1, truth.y1), (found.x0, found.y0, found.x1, found.y1)) if truth else 0.0
+def _has(scene: Scene, inside: Sequence[FoundBox], corners: tuple[int, int, int, int]) -> bool:
+    """Whether a crop's face is the judged one."""
+    face = best_of(inside, "face")
+    assert face
+    left, top, _, _ = corners
+    found = face.x0 + left, face.y0 + top, face.x1 + left, face.y1 + top
+    judged = overlap(scene.face, found)
+    return judged >= SAME_FACE_IOU and judged > (overlap(scene.other, found) if scene.other else 0.0)
 
 
 def _scenes(kind: str, seed: int) -> Iterator[Scene]:
@@ -96,36 +115,80 @@ def _scenes(kind: str, seed: int) -> Iterator[Scene]:
 def _drawn(kind: str, character: int, rng: np.random.Generator) -> Scene | None:
     """A scene of that kind, when the dice give one."""
     scale = float(rng.uniform(0.5, 1.4))
-    judged = _placed(character, "judged", scale, rng)
-    left, top, right, bottom = judged.box("head")
-    if kind == "cut_off":
-        share, side = rng.uniform(*CUT), rng.choice(["left", "right", "top"])
-        move_x = {"left": -left - share * (right - left), "right": WIDTH - right + share * (right - left)}.get(side)
-        move_y = -top - share * (bottom - top) if side == "top" else rng.uniform(0.05, 0.4) * HEIGHT - top
-        judged = judged.moved(move_x if move_x is not None else rng.uniform(0.2, 0.8) * WIDTH - (left + right) / 2, move_y)
-    else:
-        margin = 0.05 * (right - left)
-        room_x, room_y = WIDTH - (right - left) - 2 * margin, 0.5 * HEIGHT
-        judged = judged.moved(margin + rng.uniform(0, max(1, room_x)) - left, margin + rng.uniform(0, room_y) - top)
-    other = _placed(character + 500, "other", scale * float(rng.uniform(1.0, 1.5)), rng)
-    head, front = judged.box("head"), other.box("head")
-    reach = (head[2] - head[0] + front[2] - front[0]) / 2
-    away = rng.uniform(0.3, 1.0) * reach if kind == "occlusion" else rng.uniform(1.1, 2.5) * reach
-    x = (head[0] + head[2]) / 2 + rng.choice([-1, 1]) * away - (front[0] + front[2]) / 2
-    other = other.moved(float(x), head[1] + rng.uniform(-0.2, 0.6) * (head[3] - head[1]) - front[1])
+    judged = (
+        _cut(_placed(character, "judged", scale, rng), rng)
+        if kind == "cut_off"
+        else _inside(_placed(character, "judged", scale, rng), rng)
+    )
+    head = judged.box("head")
+    other = _beside(
+        judged, _placed(character + 500, "other", scale * float(rng.uniform(1.0, 1.5)), rng), kind == "behind_somebody", rng
+    )
     backdrop = draw_backdrop(rng, WIDTH, HEIGHT, HOUSE)
     both, alone = (
         render(backdrop.defs, backdrop.svg, [each.placed for each in some], WIDTH, HEIGHT) for some in ([judged, other], [judged])
     )
-    hidden = _changed(both, alone, head)
-    if not (HIDDEN[0] <= hidden <= HIDDEN[1] if kind == "occlusion" else hidden < 0.03):
+    shown = _with_something_before(both, head, rng) if kind == "behind_something" else both
+    hidden = _changed(shown, alone, head)
+    if not (HIDDEN[0] <= hidden <= HIDDEN[1] if kind in HIDING else hidden < 0.03):
         return None
-    person, beside = (_person(each.placed.truth(WIDTH, HEIGHT)) for each in (judged, other))
-    return Scene(both, person, beside, kind) if person else None
+    mine, others = (_face(each.placed.truth(WIDTH, HEIGHT)) for each in (judged, other))
+    return Scene(shown, mine, others, kind) if mine else None
 
 
-def _person(truth: FigureTruth | None) -> Box | None:
-    return next((box for box in truth.boxes if box.kind == "person"), None) if truth else None
+def _cut(judged: "_Figure", rng: np.random.Generator) -> "_Figure":
+    """Moved so far that a share of its head is beyond a side of the picture, or its top."""
+    left, top, right, bottom = judged.box("head")
+    share, side = rng.uniform(*CUT), rng.choice(["left", "right", "top"])
+    if side == "top":
+        return judged.moved(rng.uniform(0.2, 0.8) * WIDTH - (left + right) / 2, -top - share * (bottom - top))
+    move_x = -left - share * (right - left) if side == "left" else WIDTH - right + share * (right - left)
+    return judged.moved(move_x, rng.uniform(0.05, 0.4) * HEIGHT - top)
+
+
+def _inside(judged: "_Figure", rng: np.random.Generator) -> "_Figure":
+    """Moved so that its head is in the picture."""
+    left, top, right, _ = judged.box("head")
+    margin = 0.05 * (right - left)
+    room_x, room_y = WIDTH - (right - left) - 2 * margin, 0.5 * HEIGHT
+    return judged.moved(margin + rng.uniform(0, max(1, room_x)) - left, margin + rng.uniform(0, room_y) - top)
+
+
+def _beside(judged: "_Figure", other: "_Figure", before: bool, rng: np.random.Generator) -> "_Figure":
+    """The other figure, moved before the judged one's head or beside it."""
+    head, front = judged.box("head"), other.box("head")
+    reach = (head[2] - head[0] + front[2] - front[0]) / 2
+    away = rng.uniform(0.3, 1.0) * reach if before else rng.uniform(1.1, 2.5) * reach
+    x = (head[0] + head[2]) / 2 + rng.choice([-1, 1]) * away - (front[0] + front[2]) / 2
+    return other.moved(float(x), head[1] + rng.uniform(-0.2, 0.6) * (head[3] - head[1]) - front[1])
+
+
+def _with_something_before(image: np.ndarray, head: Corners, rng: np.random.Generator) -> np.ndarray:
+    """A pillar, a bush or a beam of one colour before a head."""
+    x0, y0, x1, y1 = head
+    width, height, share = x1 - x0, y1 - y0, rng.uniform(*HIDDEN)
+    colour = tuple(int(value) for value in rng.integers(30, 230, 3))
+    picture = PIL.Image.fromarray(image)
+    pencil = PIL.ImageDraw.Draw(picture)
+    match rng.choice(["left", "right", "bush", "beam"]):
+        case "left":
+            pencil.rectangle((x0 - width / 2, 0, x0 + share * width, HEIGHT), fill=colour)
+        case "right":
+            pencil.rectangle((x1 - share * width, 0, x1 + width / 2, HEIGHT), fill=colour)
+        case "bush":
+            pencil.ellipse((x0 - width, y1 - share * height, x1 + width, y1 + 3 * height), fill=colour)
+        case _:
+            top, tilt = y0 + rng.uniform(0, 1 - share) * height, rng.uniform(-0.2, 0.2) * height
+            low = top + share * height
+            pencil.polygon(
+                ((x0 - width, top - tilt), (x1 + width, top + tilt), (x1 + width, low + tilt), (x0 - width, low - tilt)),
+                fill=colour,
+            )
+    return np.asarray(picture)
+
+
+def _face(truth: FigureTruth | None) -> Corners | None:
+    return next(((box.x0, box.y0, box.x1, box.y1) for box in truth.boxes if box.kind == "face"), None) if truth else None
 
 
 @dataclass(frozen=True)

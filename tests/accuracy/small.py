@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import PIL.Image
 
-from kyara_artifacts import Box, read_picture
-from kyara_cli.demo.results import SAME_BOX_IOU, overlap
+from kyara_artifacts import Box, overlap, read_picture
+from kyara_cli.demo.results import SAME_BOX_IOU
 from kyara_detector.closer import look_closer
 from kyara_inference import Inference, KindThreshold, detect
 from kyara_miniature.scene import FigureTruth
@@ -51,4 +51,4 @@ def _hits(figures: list[FigureTruth], boxes: list[Box], times: int) -> Iterator[
             if part.kind in ("head", "face"):
                 wanted = (part.x0 / times, part.y0 / times, part.x1 / times, part.y1 / times)
                 same = (box for box in boxes if box.kind == part.kind)
-                yield any(overlap(wanted, (box.x0, box.y0, box.x1, box.y1)) >= SAME_BOX_IOU for box in same)
+                yield any(overlap(wanted, box.corners) >= SAME_BOX_IOU for box in same)

@@ -111,6 +111,29 @@ def test_who_stands_behind_somebody_is_hidden_and_who_stands_before_is_not() -> 
     assert framing_of(before, frame).occlusion == 0
 
 
+@pytest.mark.parametrize(
+    ("face", "score", "hidden"),
+    [
+        ((70, 64, 130, 115), 0.9, False),
+        ((70, 64, 130, 115), 0.4, False),  # its eyes are shut
+        ((80, 64, 125, 115), 0.5, True),  # a side of it is behind something
+        ((70, 42, 130, 110), 0.6, True),  # hair and brow are
+        ((80, 64, 125, 115), 0.9, False),  # it looks aside
+    ],
+)
+def test_a_head_of_which_something_hides_a_part_is_told_from_a_whole_one(
+    face: tuple[float, ...], score: float, hidden: bool
+) -> None:
+    person, head = box("person", 40, 30, 160, 400), box("head", 60, 40, 140, 120)
+    seen = box("face", *face).model_copy(update={"score": score})
+    assert (framing_of(person, frame_of((person, head, seen))).occlusion > 0.5) is hidden
+
+
+def test_a_face_clipped_by_the_frames_side_is_cut_off() -> None:
+    person, head, face = box("person", 0, 30, 110, 300), box("head", 0, 30, 80, 120), box("face", 0, 70, 30, 115)
+    assert framing_of(person, frame_of((person, head, face))).cut_off > 0.5
+
+
 def test_the_filter_sets_aside_with_the_reason_and_keeps_the_scores(store: Store) -> None:
     picture, boxes = figure(SEEDS[0])
     sharp, soft = keep(store, picture, "a.png", boxes), keep(store, SPOILS["blur"](picture), "b.png", boxes)

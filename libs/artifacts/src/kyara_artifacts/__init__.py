@@ -1,5 +1,6 @@
 """Artifacts: blobs named by their SHA-256, the manifests over them, and the store that keeps both."""
 
+from kyara_artifacts.boxes import Corners, covered, overlap
 from kyara_artifacts.digests import canonical_json, digest_of, digest_of_file
 from kyara_artifacts.manifests import Box, File, FileSet, Image, ImageSet, get_json, put_json, ref
 from kyara_artifacts.pictures import BadPicture, contact_sheet, png_bytes, put_picture, read_picture
@@ -10,6 +11,7 @@ __all__ = [
     "BlobCorrupt",
     "BlobMissing",
     "Box",
+    "Corners",
     "File",
     "FileSet",
     "Image",
@@ -19,10 +21,12 @@ __all__ = [
     "StoreFull",
     "canonical_json",
     "contact_sheet",
+    "covered",
     "digest_of",
     "digest_of_file",
     "get_json",
     "open_store",
+    "overlap",
     "png_bytes",
     "put_json",
     "put_picture",

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef, Digest
+from kyara_artifacts.boxes import Corners
 from kyara_artifacts.digests import canonical_json
 from kyara_artifacts.store import Store
 
@@ -35,6 +36,11 @@ class Box(_Entry):
     x1: float
     y1: float
     score: float
+
+    @property
+    def corners(self) -> Corners:
+        """Without what it says of them."""
+        return self.x0, self.y0, self.x1, self.y1
 
 
 class Image(_Entry):

@@ -9,9 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from kyara_artifacts import Box, Image
-
-Corners = tuple[float, float, float, float]
+from kyara_artifacts import Box, Corners, Image, overlap
 
 # Boxes of one frame that overlap more than this may be two boxes of one figure.
 _ONE_FIGURE_IOU = 0.3
@@ -31,7 +29,7 @@ def held_apart(crops: Sequence[Image]) -> np.ndarray:
         (a, b)
         for places in _frames(crops).values()
         for a, b in combinations(places, 2)
-        if _iou(_box(crops[a]), _box(crops[b])) < _ONE_FIGURE_IOU and _heads_differ(crops[a], crops[b])
+        if overlap(_box(crops[a]), _box(crops[b])) < _ONE_FIGURE_IOU and _heads_differ(crops[a], crops[b])
     ]
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
@@ -58,11 +56,11 @@ def followed(crops: Sequence[Image], differences: Differences, threshold: float)
 
 def _links(crops: Sequence[Image], before: list[int], after: list[int]) -> Iterator[tuple[int, int]]:
     """Who of `before` may be who of `after`: the assignment of greatest overlap."""
-    overlap = [[_iou(_box(crops[a]), _box(crops[b])) for b in after] for a in before]
+    shared = [[overlap(_box(crops[a]), _box(crops[b])) for b in after] for a in before]
     alone = len(before) == len(after) == 1
-    assigned = ((0, 0),) if alone else zip(*linear_sum_assignment(-np.array(overlap)), strict=True)
+    assigned = ((0, 0),) if alone else zip(*linear_sum_assignment(-np.array(shared)), strict=True)
     for row, column in assigned:
-        if overlap[row][column] >= _FOLLOWED_IOU:
+        if shared[row][column] >= _FOLLOWED_IOU:
             yield before[row], after[column]
 
 
@@ -83,7 +81,7 @@ def _box(crop: Image) -> Corners:
 def _heads_differ(one: Image, other: Image) -> bool:
     """Whether two crops have heads at different places of their frame, as far as is known."""
     heads = [_head(one), _head(other)]
-    return heads[0] is None or heads[1] is None or _iou(heads[0], heads[1]) < _ONE_FIGURE_IOU
+    return heads[0] is None or heads[1] is None or overlap(heads[0], heads[1]) < _ONE_FIGURE_IOU
 
 
 def _head(crop: Image) -> Corners | None:
@@ -94,9 +92,3 @@ def _head(crop: Image) -> Corners | None:
 
 def _moved(box: Box, by: Corners) -> Corners:
     return box.x0 + by[0], box.y0 + by[1], box.x1 + by[0], box.y1 + by[1]
-
-
-def _iou(a: Corners, b: Corners) -> float:
-    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    either = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / either if either > 0 else 0.0

@@ -6,6 +6,6 @@ from kyara_inference import digests_of
 from kyara_stage import Operation
 
 OPERATIONS = (
-    Operation(name="curator.clean", version=4, params=CleanParams, run=clean_stage.run),
+    Operation(name="curator.clean", version=5, params=CleanParams, run=clean_stage.run),
     Operation(name="curator.package", version=1, params=PackageParams, run=package_stage.run, models=digests_of),
 )

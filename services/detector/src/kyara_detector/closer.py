@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import PIL.Image
 
-from kyara_artifacts import Box
+from kyara_artifacts import Box, overlap
 from kyara_inference import Inference, KindThreshold, detect
 
 PARTS = frozenset({"halfbody", "head", "face"})
@@ -88,21 +88,10 @@ def _put_in_place(look: Look, closer: Sequence[Box], iou: float, seen: list[Box]
 
 def _same(one: Box, other: Box, iou: float) -> bool:
     """Whether two boxes of a kind show one thing: they overlap, or one's middle lies in the other."""
-    return _inside(one, other) or _inside(other, one) or _iou(one, other) > iou
+    return _inside(one, other) or _inside(other, one) or overlap(one.corners, other.corners) > iou
 
 
 def _inside(part: Box, person: Box) -> bool:
     """Whether a part's centre lies in a person's box."""
     x, y = (part.x0 + part.x1) / 2, (part.y0 + part.y1) / 2
     return person.x0 <= x <= person.x1 and person.y0 <= y <= person.y1
-
-
-def _iou(one: Box, other: Box) -> float:
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    shared = max(0.0, width) * max(0.0, height)
-    return shared / max(_area(one) + _area(other) - shared, 1e-9)
-
-
-def _area(box: Box) -> float:
-    return (box.x1 - box.x0) * (box.y1 - box.y0)

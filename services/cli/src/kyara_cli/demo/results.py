@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.metrics import adjusted_rand_score
 
 from kyara.jobs.v1.jobs_pb2 import Job, StageStatus
-from kyara_artifacts import Image, ImageSet, Store, get_json
+from kyara_artifacts import Corners, Image, ImageSet, Store, get_json, overlap
 from kyara_miniature.episode import EpisodeTruth
 from kyara_miniature.scene import FigureTruth
 
@@ -16,8 +16,6 @@ SMALLEST_FIGURE_PX = 64
 SAME_BOX_IOU = 0.5
 PURE_SHARE = 0.8
 """A cluster shows a character when so much of it is that character."""
-
-Corners = tuple[float, float, float, float]
 
 
 def measured(store: Store, job: Job, truth: EpisodeTruth) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def person_recall(figures: ImageSet, truth: EpisodeTruth) -> float:
     """Share of the figures at least 64 px tall, in the frames, whose person box was found."""
     found = wanted = 0
     for frame in figures:
-        boxes = [(box.x0, box.y0, box.x1, box.y1) for box in frame.boxes if box.kind == "person"]
+        boxes = [box.corners for box in frame.boxes if box.kind == "person"]
         for figure in _figures(frame, truth):
             if (person := _person(figure)) and person[3] - person[1] >= SMALLEST_FIGURE_PX:
                 wanted += 1
@@ -132,10 +130,3 @@ def _figures(frame: Image, truth: EpisodeTruth) -> list[FigureTruth]:
 
 def _person(figure: FigureTruth) -> Corners | None:
     return next(((box.x0, box.y0, box.x1, box.y1) for box in figure.boxes if box.kind == "person"), None)
-
-
-def overlap(a: Corners, b: Corners) -> float:
-    """Intersection over union."""
-    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    both = max(0.0, w) * max(0.0, h)
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
