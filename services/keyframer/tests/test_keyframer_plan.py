@@ -42,8 +42,10 @@ def test_every_shot_has_a_frame_wherever_the_key_frames_are(
     assert all(later - earlier >= 0.498 for earlier, later in pairwise(times))
 
 
-@pytest.mark.parametrize(("even", "most"), [(False, 0.15), (True, 1.0)], ids=["at cuts", "at even distances"])
-def test_of_a_film_with_a_key_frame_at_each_cut_little_more_is_decoded(tmp_path: Path, even: bool, most: float) -> None:
+@pytest.mark.parametrize(("even", "least", "most"), [(False, 0.0, 0.15), (True, 0.4, 1.0)], ids=["at cuts", "at even distances"])
+def test_of_a_film_with_a_key_frame_at_each_cut_little_more_is_decoded(
+    tmp_path: Path, even: bool, least: float, most: float
+) -> None:
     shots: list[tuple[Drawing, float]] = [(mosaic(seed), 3.0 + seed % 3) for seed in range(8)]
     options = {"g": "48", "sc_threshold": "0"} if even else {"g": "240"}
     video = Video(write_video(tmp_path / "film.mkv", shots, options=options))
@@ -58,6 +60,4 @@ def test_of_a_film_with_a_key_frame_at_each_cut_little_more_is_decoded(tmp_path:
     picker = Picker(Rules())
     for segment in segments(video.index, every_frame=False):
         list(picker.walk((stretch, counted(frames)) for stretch, frames in video.walk(segment)))
-    share = looked / len(video.index.stamps)
-    assert share <= most
-    assert (share == 1.0) == even
+    assert least <= looked / len(video.index.stamps) <= most

@@ -39,12 +39,16 @@ def test_frames_come_with_their_times_from_every_codec(write_video, drawings, na
     path = write_video([(drawing, 1.0)], name, codec, pixel_format, options)
     video = Video(path)
     frames = frames_of(video)
-    assert len(frames) == 24
-    assert [frame.time_s for frame in frames] == pytest.approx([number / 24 for number in range(24)], abs=0.003)
+    times = [frame.time_s for frame in frames]
+    assert times == pytest.approx([round(24 * time_s) / 24 for time_s in times], abs=0.003)
+    # Those that no other frame needs are left out.
+    assert times[0] == 0 and times[-1] > 0.8
+    assert all(0.03 < later - earlier < 0.2 for earlier, later in pairwise(times))
     assert frames[0].key
-    assert sharpness(frames[12].image) > 1
-    shown = np.asarray(video.picture(frames[12])).astype(int)
-    assert np.abs(shown - np.asarray(drawing(0.5)).astype(int)).mean() < 12
+    middle = min(frames, key=lambda frame: abs(frame.time_s - 0.5))
+    assert sharpness(middle.image) > 1
+    shown = np.asarray(video.picture(middle)).astype(int)
+    assert np.abs(shown - np.asarray(drawing(middle.time_s)).astype(int)).mean() < 12
     assert video.index.lost == ()
 
 
@@ -68,12 +72,12 @@ def test_any_stretch_of_the_file_can_be_read_alone(write_video, drawings, name: 
 def test_the_key_frame_alone_is_the_first_frame_and_more_is_decoded_when_asked_for(write_video, drawings) -> None:
     scene, _ = drawings
     video = Video(write_video([(scene(6), 2.0)], options={"g": "12", "bf": "2"}))
-    whole = [frame.position for frame in frames_of(video)]
+    whole = frames_of(video)
     starts = [Stretch(int(video.index.stamps[place]), -math.inf) for place in video.index.keys]
     first = [next(frames) for _, frames in video.walk(Segment(tuple(starts), math.inf, math.inf))]
-    assert [frame.position for frame in first if isinstance(frame, Frame)] == whole[::12]
+    assert [frame.position for frame in first if isinstance(frame, Frame)] == [frame.position for frame in whole if frame.key]
     more = [frame for _, frames in video.walk(Segment(tuple(starts), math.inf, math.inf)) for frame in frames]
-    assert [frame.position for frame in more if isinstance(frame, Frame)] == whole
+    assert [frame.position for frame in more if isinstance(frame, Frame)] == [frame.position for frame in whole]
 
 
 def test_a_variable_frame_rate_keeps_the_times(write_video, drawings) -> None:
@@ -160,4 +164,6 @@ def test_a_hole_in_the_middle_is_told_with_its_times(write_video, drawings) -> N
     path = write_video([(scene(10), 1.0), (None, 2.0), (scene(11), 1.0)])
     video = Video(path)
     assert video.index.lost == ("the file is damaged: it holds nothing from 1.0 s to 3.0 s",)
-    assert len(frames_of(video)) == 48
+    times = [frame.time_s for frame in frames_of(video)]
+    assert [time_s for time_s in times if 1.0 <= time_s < 3.0] == []
+    assert sum(time_s < 1.0 for time_s in times) >= 6 and sum(time_s >= 3.0 for time_s in times) >= 6

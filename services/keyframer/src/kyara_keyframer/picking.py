@@ -6,6 +6,7 @@ shot has a frame, a character in several poses has several, and a still has one.
 more is decoded than that takes.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -104,11 +105,13 @@ class Picker:
         self._flaws_said: set[str] = set()
         self._skipped = False
         self._small, self._for_text = Shrinker(THUMBNAIL, "rgb24"), Shrinker(TEXT_SIZE, "gray")
-        self._next_look_s = 0.0
+        self._next_look_s = -math.inf
 
     def walk(self, stretches: Iterable[tuple[Stretch, Iterator[Frame | Lost]]], start: int | None = None) -> Iterator[Event]:
         """What happens in `stretches`, from position `start` on. A stretch is left where nothing more is wanted of it."""
         for stretch, frames in stretches:
+            # The key frame that begins it may be the first of a shot, however soon it comes.
+            self._next_look_s = -math.inf
             for frame in frames:
                 if isinstance(frame, Lost):
                     yield frame

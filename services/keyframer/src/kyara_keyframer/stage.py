@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
-from kyara_artifacts import Image, ImageSet, get_json, put_json, put_picture
+from kyara_artifacts import Image, ImageSet, get_json, put_json
 from kyara_keyframer.container import TooLarge, VideoError
 from kyara_keyframer.parallel import Walker, Work
 from kyara_keyframer.picking import Dropped, Kept, Rules, Shot
 from kyara_keyframer.plan import Segment, segments
+from kyara_keyframer.png import png_bytes
 from kyara_keyframer.settings import KeyframerSettings
 from kyara_keyframer.video import Lost, Video
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
@@ -87,13 +88,14 @@ class _Work:
         self._ctx.progress("looking for key frames", int(time_s), round(self._video.index.length_s), "s of video", found)
 
     def _image(self, kept: Kept) -> Image:
-        digest, width, height = put_picture(self._ctx.store, self._video.picture(kept.frame, self._max_height))
+        picture = self._video.picture(kept.frame, self._max_height)
+        digest = self._ctx.store.put(png_bytes(picture))
         return Image(
             name=self._name(kept.frame.time_s),
             sha256=digest.sha256,
             size=digest.size_bytes,
-            width=width,
-            height=height,
+            width=picture.width,
+            height=picture.height,
             source=self._source,
             time_s=round(kept.frame.time_s, 3),
             shot=kept.shot,
@@ -149,4 +151,4 @@ def _rules(params: KeyframeParams) -> Rules:
     )
 
 
-OPERATIONS = (Operation(name="keyframer", version=2, params=KeyframeParams, run=run),)
+OPERATIONS = (Operation(name="keyframer", version=3, params=KeyframeParams, run=run),)

@@ -65,6 +65,9 @@ class Video:
         Frames are decoded as they are asked for. What is not asked for before the next stretch is skipped.
         """
         for stream, stretch, packets in in_stretches(self._path, segment):
+            # Every other frame is one that no other needs, and a drawing stands for two frames or three. Where packets
+            # tell no times, frames are counted, and none may be missing.
+            stream.codec_context.skip_frame = "NONREF" if self._told else "DEFAULT"
             yield stretch, self._frames(stream, stretch, packets)
 
     def picture(self, frame: Frame, max_height: int = 0) -> PIL.Image.Image:
