@@ -1,0 +1,64 @@
+{{/* What every pod of this chart is under: no root, and no variables that Kubernetes makes up from
+     the names of Services, which a service would take for misspelt settings. */}}
+{{- define "kyara.pod" -}}
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 1000
+  runAsGroup: 1000
+  fsGroup: 1000
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{/* What every container of this chart is under. */}}
+{{- define "kyara.container" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Priority class of a pod. Takes root, class (control or work), and own where a value names one. */}}
+{{- define "kyara.priority" -}}
+{{- if .own -}}
+priorityClassName: {{ .own }}
+{{- else if .root.Values.priorityClasses.create -}}
+priorityClassName: {{ include "kyara.priorityClass" . }}
+{{- end }}
+{{- end }}
+
+{{/* PriorityClasses belong to the whole cluster, where another namespace may have a release of the same name. */}}
+{{- define "kyara.priorityClass" -}}
+{{ .root.Release.Namespace }}-{{ include "kyara.fullname" .root }}-{{ .class }}
+{{- end }}
+
+{{/* Resources with graphics cards among the limits. Takes resources, gpus. */}}
+{{- define "kyara.resources" -}}
+{{- $resources := deepCopy .resources }}
+{{- if .gpus }}
+{{- $_ := set $resources "limits" (set (default dict $resources.limits) "nvidia.com/gpu" (.gpus | toString)) }}
+{{- end }}
+{{- toYaml $resources }}
+{{- end }}
+
+{{/* Keys of the store, as variables. */}}
+{{- define "kyara.storeKeys" -}}
+{{- $secret := required "store.existingSecret: name a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" .Values.store.existingSecret }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ . }}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ . }}}}
+{{- end }}
+{{- end }}
+
+{{/* What a program without an account or a home of its own needs. */}}
+{{- define "kyara.home" -}}
+- {name: HOME, value: /tmp}
+- {name: USER, value: kyara}
+{{- end }}
