@@ -48,6 +48,22 @@ priorityClassName: {{ include "kyara.priorityClass" . }}
 {{- toYaml $resources }}
 {{- end }}
 
+{{/* Where a pod may run. Takes nodeSelector, tolerations, and gpus, whose nodes are kept free of other work by a taint. */}}
+{{- define "kyara.placement" -}}
+{{- $tolerations := .tolerations | default list }}
+{{- if .gpus }}
+{{- $tolerations = append $tolerations (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule") }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* Keys of the store, as variables. */}}
 {{- define "kyara.storeKeys" -}}
 {{- $secret := required "store.existingSecret: name a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" .Values.store.existingSecret }}

@@ -9,14 +9,11 @@ spec:
   # The autoscaler beside the head asks Kubernetes for workers, as the account that KubeRay makes for it.
   automountServiceAccountToken: {{ $head }}
   {{- include "kyara.pod" .root | nindent 2 }}
-  {{- include "kyara.priority" (dict "root" .root "class" (ternary "control" "work" $head)) | nindent 2 }}
-  {{- with .node.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "kyara.priority" (dict "root" .root "class" (ternary "control" "work" $head)) | trim }}
+  {{- nindent 2 . }}
   {{- end }}
-  {{- with .node.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "kyara.placement" .node | trim }}
+  {{- nindent 2 . }}
   {{- end }}
   containers:
     - name: ray-{{ .node.type }}
@@ -25,7 +22,7 @@ spec:
       {{- include "kyara.container" .root | nindent 6 }}
       env:
         {{- include "kyara.home" .root | nindent 8 }}
-        {{- include "kyara.storeKeys" .root | nindent 8 }}
+        {{- include "kyara.storeKeys" .root | trim | nindent 8 }}
         - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
         # Training is what a worker is for: Ray would make it give way to everything else.
         - {name: RAY_worker_niceness, value: "0"}

@@ -33,14 +33,11 @@ spec:
       automountServiceAccountToken: false
       {{- include "kyara.pod" .root | nindent 6 }}
       {{- $class := ternary "control" "work" (eq .name "jobs") }}
-      {{- include "kyara.priority" (dict "root" .root "class" $class "own" .service.priorityClassName) | nindent 6 }}
-      {{- with .service.nodeSelector }}
-      nodeSelector:
-        {{- toYaml . | nindent 8 }}
+      {{- with include "kyara.priority" (dict "root" .root "class" $class "own" .service.priorityClassName) | trim }}
+      {{- nindent 6 . }}
       {{- end }}
-      {{- with .service.tolerations }}
-      tolerations:
-        {{- toYaml . | nindent 8 }}
+      {{- with include "kyara.placement" .service | trim }}
+      {{- nindent 6 . }}
       {{- end }}
       {{- with .service.spreadOver }}
       topologySpreadConstraints:
@@ -62,8 +59,10 @@ spec:
           env:
             - {name: KYARA_CONFIG, value: /etc/kyara/settings.yaml}
             {{- include "kyara.home" .root | nindent 12 }}
-            {{- include "kyara.storeKeys" .root | nindent 12 }}
-            {{- include "kyara.tokens" . | nindent 12 }}
+            {{- include "kyara.storeKeys" .root | trim | nindent 12 }}
+            {{- with include "kyara.tokens" . | trim }}
+            {{- nindent 12 . }}
+            {{- end }}
           ports:
             - {name: grpc, containerPort: {{ include "kyara.port" .name }}}
             {{- if .root.Values.metrics.enabled }}
@@ -83,14 +82,18 @@ spec:
             {{- if eq (include "kyara.readsModels" .) "true" }}
             {{- include "kyara.modelsMount" .root | nindent 12 }}
             {{- end }}
-            {{- include "kyara.secretMounts" .root | nindent 12 }}
+            {{- with include "kyara.secretMounts" .root | trim }}
+            {{- nindent 12 . }}
+            {{- end }}
       volumes:
         - {name: settings, configMap: {name: {{ include "kyara.fullname" .root }}-{{ .name }}}}
         - {name: tmp, emptyDir: {sizeLimit: {{ .service.scratch }}}}
         {{- if eq (include "kyara.readsModels" .) "true" }}
         {{- include "kyara.modelsVolume" .root | nindent 8 }}
         {{- end }}
-        {{- include "kyara.secretVolumes" .root | nindent 8 }}
+        {{- with include "kyara.secretVolumes" .root | trim }}
+        {{- nindent 8 . }}
+        {{- end }}
 {{- end }}
 
 {{/* Tokens of what a service calls, as variables. Takes root, name. */}}
