@@ -3,7 +3,7 @@
 store, temporal, inference, trainer-ray, evaluator-ray   bundled, or at the address that the values give
 hub     where models come from and results go to
 web     public addresses, HTTP and HTTPS
-world   public addresses, any port: torrent peers choose theirs
+world   as web, and any port from 1024 on: torrent peers choose theirs
 kubernetes   the API server
 */}}
 {{- define "kyara.arrows" -}}

@@ -59,7 +59,7 @@
     - podSelector: {matchLabels: {{ include "kyara.selector" . | fromYaml | toJson }}}
 {{- else if has .name (list "web" "world") }}
 {{- if $values.networkPolicy.outside }}
-{{- include "kyara.public" (dict "root" .root "ports" (ternary (list 80 443) list (eq .name "web"))) }}
+{{- include "kyara.public" (dict "root" .root "ports" (list 80 443) "peers" (eq .name "world")) }}
 {{- end }}
 {{- else if eq .name "hub" }}
 {{- include "kyara.egressByAddress" (dict "root" .root "key" "hub" "address" $values.hub.address "egress" $values.hub.egress) }}
@@ -103,16 +103,18 @@
 {{- end }}
 {{- end }}
 
-{{/* A rule to public addresses only. Takes root, ports (none are all). */}}
+{{/* A rule to public addresses only. Takes root, ports, and peers where torrent peers on theirs are meant too. */}}
 {{- define "kyara.public" -}}
 {{- $closed := .root.Files.Get "files/not-public.json" | fromJson }}
 - to:
     - ipBlock: {cidr: 0.0.0.0/0, except: {{ toJson $closed.ipv4 }}}
     - ipBlock: {cidr: "::/0", except: {{ toJson $closed.ipv6 }}}
-  {{- with .ports }}
   ports:
-    {{- range . }}
+    {{- range .ports }}
     - {protocol: TCP, port: {{ . }}}
     {{- end }}
-  {{- end }}
+    {{- if .peers }}
+    - {protocol: TCP, port: 1024, endPort: 65535}
+    - {protocol: UDP, port: 1024, endPort: 65535}
+    {{- end }}
 {{- end }}
