@@ -32,13 +32,11 @@ class Documented:
         """The value at `path` below this one. Raises KeyError."""
         return self.children[path[0]].at(*path[1:]) if path else self
 
-    def leaves(self, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], "Documented"]]:
-        """Every value without any below it, with its path."""
+    def all(self, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], "Documented"]]:
+        """Every value below this one with its path, in order."""
         for key, child in self.children.items():
-            if child.children:
-                yield from child.leaves((*above, key))
-            else:
-                yield (*above, key), child
+            yield (*above, key), child
+            yield from child.all((*above, key))
 
     def schema(self) -> dict[str, Any]:
         """JSON schema: keys that are not there are not allowed, and values are of the default's type."""

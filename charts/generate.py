@@ -25,7 +25,9 @@ SET_BY_CHART = frozenset(
 """Settings that follow from other values (templates/_config.tpl); no `config` may name them."""
 _STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
 _QUANTITIES = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
-_TOLERATION = dict.fromkeys(("key", "operator", "value", "effect"), {"type": "string"}) | {"tolerationSeconds": {"type": "integer"}}
+_TOLERATION = {key: {"type": "string"} for key in ("key", "operator", "value", "effect")} | {
+    "tolerationSeconds": {"type": "integer"}
+}
 _DEFINITIONS: dict[str, Any] = {
     "labels": _STRINGS,
     "resources": {
@@ -66,23 +68,17 @@ def values_schema(values: Documented) -> dict[str, Any]:
     everywhere = set.intersection(*map(set, settings.values()))
     each["config"] |= _closed({name: schema for name, schema in settings["jobs"].items() if name in everywhere})
     properties["services"] = _closed(
-        {
-            name: _closed(each | {"config": _closed(settings[name])}) | {"description": services[name].text}
-            for name in services
-        }
+        {name: _closed(each | {"config": _closed(settings[name])}) | {"description": services[name].text} for name in services}
     )
     definitions = _DEFINITIONS | {"workers": properties["ray"]["properties"]["bundled"]["properties"]["workers"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions, **schema}
 
 
 def values_table(values: Documented) -> str:
-    """Every value with its default and its comment; those of a service are in `defaults`."""
+    """Every value with its default and its comment."""
     rows = [
-        f"| `{'.'.join(path)}` | {_code(node.default)} | {node.text} |"
-        for path, node in values.leaves()
-        if path[0] != "services"
+        f"| `{'.'.join(path)}` | {'' if node.children else _code(node.default)} | {node.text} |" for path, node in values.all()
     ]
-    rows += [f"| `services.{name}` | {_code(node.default)} | {node.text} |" for name, node in values.at("services").children.items()]
     return "\n".join(["| value | default | |", "|---|---|---|", *rows])
 
 

@@ -7,7 +7,19 @@ import pytest
 from tests.charts.rendering import EXAMPLES, FULLNAME, Pod, example, render, rendered
 
 ALL_PODS = [pytest.param(pod, id=f"{name}: {pod.owner}") for name in EXAMPLES for pod in rendered(name).pods()]
-SERVICES = ("jobs", "crawler", "fetcher", "keyframer", "detector", "curator", "embedder", "clusterer", "trainer", "evaluator", "publisher")
+SERVICES = (
+    "jobs",
+    "crawler",
+    "fetcher",
+    "keyframer",
+    "detector",
+    "curator",
+    "embedder",
+    "clusterer",
+    "trainer",
+    "evaluator",
+    "publisher",
+)
 CPU_STAGES = ("keyframer", "detector", "curator", "embedder", "clusterer")
 
 

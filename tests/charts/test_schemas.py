@@ -1,4 +1,4 @@
-"""Every object of every example is one that Kubernetes, two versions of it, and KubeRay take: no unknown and no misshapen field."""
+"""Every object of every example is one that two versions of Kubernetes, and KubeRay, take: no field is unknown or misshapen."""
 
 import json
 from functools import cache

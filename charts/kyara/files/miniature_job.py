@@ -24,7 +24,18 @@ with tempfile.TemporaryDirectory() as folder:
     client.fput_object(store.netloc, key, str(episode))
     source = f"s3://{store.netloc}/{key}"
     print(f"submits {source}", flush=True)
-    command = ["kyara", "submit", "video", source, "--recipe", "miniature-quick", "--max-characters", "1", "--publish", "/tmp/published"]
+    command = [
+        "kyara",
+        "submit",
+        "video",
+        source,
+        "--recipe",
+        "miniature-quick",
+        "--max-characters",
+        "1",
+        "--publish",
+        "/tmp/published",
+    ]
     done = subprocess.run(command, check=False)
     client.remove_object(store.netloc, key)
 sys.exit(done.returncode)

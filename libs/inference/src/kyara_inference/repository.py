@@ -10,13 +10,17 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2 as pb
+from tritonclient.grpc import model_config_pb2
 
 from kyara_inference.catalogue import ModelMissing, Served, catalogue, default_models_dir, folder_of
 
+# tritonclient's messages are built at run time and have no types.
+pb: Any = model_config_pb2
 MAX_BATCH = 64
+"""As the embedded server's, which clients may count on."""
 QUEUE_DELAY_US = 2000
 """How long a request waits for others to be run with; much less than a run takes."""
 
