@@ -59,12 +59,12 @@ def _container(component: str) -> Object:
 
 @contextmanager
 def _running(container: Object, here: dict[str, str], others: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The container's command on this machine: `here` says what its folders and ports are in it."""
+    """The container's command on this machine, in its own environment: `here` says what its folders and ports are."""
     arguments = [*container["args"], *others]
     for there, instead in here.items():
         arguments = [each.replace(there, instead) for each in arguments]
     with (folder / "log").open("wb") as log:
-        environment = {**os.environ, **KEYS}
+        environment = {each["name"]: each.get("value") or KEYS[each["name"]] for each in container["env"]}
         process = subprocess.Popen([_program(container["command"][0]), *arguments], env=environment, stdout=log, stderr=log)
     try:
         yield process
