@@ -117,11 +117,13 @@ def test_work_gives_way_to_what_it_depends_on() -> None:
     assert not any("keyframer" in owner or "-ray cpu" in owner for owner in high)
 
 
-def test_tenants_leave_the_cluster_alone() -> None:
+def test_tenants_leave_the_cluster_alone_and_stay_on_their_nodes() -> None:
     release = rendered("multi-tenant")
-    assert not release.of("PriorityClass")
-    assert {pod.spec.get("priorityClassName") for pod in release.pods() if pod.component in SERVICES} == {"tenant"}
-    assert {kind for kind in (each["kind"] for each in release.objects) if kind.startswith("Cluster")} == set()
+    whole_clusters = {"PriorityClass", "ClusterRole", "ClusterRoleBinding", "Namespace", "StorageClass"}
+    assert not {each["kind"] for each in release.objects} & whole_clusters
+    for pod in release.pods():
+        assert pod.spec["priorityClassName"] == "tenant" and pod.spec["nodeSelector"] == {"tenant": "ayame"}
+        assert pod.spec["tolerations"] == [{"key": "tenant", "operator": "Equal", "value": "ayame", "effect": "NoSchedule"}]
 
 
 def test_graphics_cards_are_asked_for_tolerated_and_scaled_from_none() -> None:
@@ -160,3 +162,29 @@ def test_a_certificate_of_ones_own_asks_nothing_of_cert_manager() -> None:
     assert {"name": "tls", "secret": {"secretName": "mine", "defaultMode": 0o440}} in release.get("Deployment", "jobs")["spec"][
         "template"
     ]["spec"]["volumes"]
+
+
+def test_models_are_read_where_the_job_puts_them() -> None:
+    release = rendered("gpu")
+    (job,) = (pod for pod in release.pods() if pod.component == "models")
+    (fill,) = job.spec["containers"]
+    repository, catalogue = fill["command"][-2:]
+    assert {"name": "KYARA_MODELS_DIR", "value": catalogue} in job.containers[0]["env"]
+    (triton,) = (pod for pod in release.pods() if pod.component == "inference")
+    assert f"--model-repository={repository}" in triton.spec["containers"][0]["args"]
+    readers = [
+        pod for pod in release.pods() if pod.component in ("curator", "trainer", "evaluator", "trainer-ray", "evaluator-ray")
+    ]
+    assert {release.settings(pod.component)["models"] for pod in readers if pod.component in SERVICES} == {catalogue}
+    for pod in [job, triton, *readers]:
+        (volume,) = (each for each in pod.spec["volumes"] if "persistentVolumeClaim" in each)
+        assert volume["persistentVolumeClaim"]["claimName"] == release.get("PersistentVolumeClaim", "models")["metadata"]["name"]
+        (mount,) = (each for each in pod.spec["containers"][0]["volumeMounts"] if each["name"] == volume["name"])
+        assert catalogue.startswith(mount["mountPath"] + "/") and repository.startswith(mount["mountPath"] + "/")
+        assert mount.get("readOnly", False) is (pod is not job), "only the job writes"
+
+
+def test_another_list_of_models_is_another_job() -> None:
+    values = example("bundled")
+    names = [render(values | more).of("Job")[0]["metadata"]["name"] for more in ({}, {"hub": {"existingSecret": "hub"}}, {})]
+    assert names[0] == names[2] != names[1]

@@ -33,7 +33,7 @@ stages:
   {{- end }}
 {{- end }}
 {{- if eq (include "kyara.readsModels" .) "true" }}
-models: /models
+models: /models/catalogue
 {{- end }}
 {{- end }}
 

@@ -17,12 +17,47 @@
 {{- end }}
 
 {{- define "kyara.modelsMount" -}}
-- {name: models, mountPath: /models, subPath: catalogue, readOnly: true}
+- {name: models, mountPath: /models, readOnly: true}
 {{- end }}
 
 {{- define "kyara.modelsVolume" -}}
 - name: models
   persistentVolumeClaim: {claimName: {{ include "kyara.modelsClaim" . }}}
+{{- end }}
+
+{{/* Spec of the job that fills the claim. Takes root, name. */}}
+{{- define "kyara.modelsJob" -}}
+{{- $models := .root.Values.models }}
+backoffLimit: 10
+template:
+  metadata:
+    labels:
+      {{- include "kyara.labels" . | nindent 6 }}
+  spec:
+    restartPolicy: OnFailure
+    automountServiceAccountToken: false
+    {{- include "kyara.pod" .root | nindent 4 }}
+    {{- with include "kyara.priority" (dict "root" .root "class" "control") | trim }}
+    {{- nindent 4 . }}
+    {{- end }}
+    {{- with include "kyara.placement" (dict "root" .root) | trim }}
+    {{- nindent 4 . }}
+    {{- end }}
+    {{- with $models.names }}
+    initContainers:
+      {{- range $number, $model := . }}
+      - name: fetch-{{ $number }}
+        command: [kyara, models, pull, {{ $model }}{{ if $models.pin }}, --pin{{ end }}]
+        {{- include "kyara.modelsContainer" $.root | nindent 8 }}
+      {{- end }}
+    {{- end }}
+    containers:
+      - name: fill-repository
+        command: [python, -m, kyara_inference.repository, /models/repository, /models/catalogue]
+        {{- include "kyara.modelsContainer" .root | nindent 8 }}
+    volumes:
+      {{- include "kyara.modelsVolume" .root | nindent 6 }}
+      - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
 {{- end }}
 
 {{/* A container of the job that fills the claim. */}}
@@ -32,7 +67,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{ include "kyara.container" . }}
 env:
   {{- include "kyara.home" . | nindent 2 }}
-  - {name: KYARA_MODELS_DIR, value: /data/catalogue}
+  - {name: KYARA_MODELS_DIR, value: /models/catalogue}
   - {name: HF_ENDPOINT, value: {{ .Values.hub.address | quote }}}
   {{- with .Values.hub.existingSecret }}
   - name: HF_TOKEN
@@ -42,6 +77,6 @@ resources:
   requests: {cpu: 250m, memory: 512Mi, ephemeral-storage: 64Mi}
   limits: {cpu: "1", memory: 1Gi, ephemeral-storage: 256Mi}
 volumeMounts:
-  - {name: models, mountPath: /data}
+  - {name: models, mountPath: /models}
   - {name: tmp, mountPath: /tmp}
 {{- end }}

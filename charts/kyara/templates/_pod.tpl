@@ -25,12 +25,14 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Priority class of a pod. Takes root, class (control or work), and own where a value names one. */}}
+{{/* Priority class of a pod. Takes root, class (control or work), and own where it may have one of its own. */}}
 {{- define "kyara.priority" -}}
-{{- if .own -}}
-priorityClassName: {{ .own }}
-{{- else if .root.Values.priorityClasses.create -}}
+{{- with .own | default .root.Values.defaults.priorityClassName }}
+priorityClassName: {{ . }}
+{{- else }}
+{{- if .root.Values.priorityClasses.create -}}
 priorityClassName: {{ include "kyara.priorityClass" . }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -48,13 +50,15 @@ priorityClassName: {{ include "kyara.priorityClass" . }}
 {{- toYaml $resources }}
 {{- end }}
 
-{{/* Where a pod may run. Takes nodeSelector, tolerations, and gpus, whose nodes are kept free of other work by a taint. */}}
+{{/* Where a pod may run: where `defaults` say, unless it has nodes or taints of its own. Takes root, and own: nodeSelector,
+     tolerations, and gpus, whose nodes are kept free of other work by a taint. */}}
 {{- define "kyara.placement" -}}
-{{- $tolerations := .tolerations | default list }}
-{{- if .gpus }}
+{{- $own := .own | default dict }}
+{{- $tolerations := $own.tolerations | default .root.Values.defaults.tolerations }}
+{{- if $own.gpus }}
 {{- $tolerations = append $tolerations (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule") }}
 {{- end }}
-{{- with .nodeSelector }}
+{{- with $own.nodeSelector | default .root.Values.defaults.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}

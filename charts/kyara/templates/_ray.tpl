@@ -12,7 +12,7 @@ spec:
   {{- with include "kyara.priority" (dict "root" .root "class" (ternary "control" "work" $head)) | trim }}
   {{- nindent 2 . }}
   {{- end }}
-  {{- with include "kyara.placement" .node | trim }}
+  {{- with include "kyara.placement" (dict "root" .root "own" .node) | trim }}
   {{- nindent 2 . }}
   {{- end }}
   containers:

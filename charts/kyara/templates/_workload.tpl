@@ -36,7 +36,7 @@ spec:
       {{- with include "kyara.priority" (dict "root" .root "class" $class "own" .service.priorityClassName) | trim }}
       {{- nindent 6 . }}
       {{- end }}
-      {{- with include "kyara.placement" .service | trim }}
+      {{- with include "kyara.placement" (dict "root" .root "own" .service) | trim }}
       {{- nindent 6 . }}
       {{- end }}
       {{- with .service.spreadOver }}
