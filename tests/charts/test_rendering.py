@@ -11,6 +11,9 @@ from charts.generate import generated
 from kyara_inference.catalogue import catalogue
 from tests.charts.rendering import CHART, EXAMPLES, ROOT, example, render, rendered
 
+LONGEST_RAYCLUSTER = 47
+"""KubeRay's own limit, since it adds to the name."""
+
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_lints_without_a_warning(name: str) -> None:
@@ -77,7 +80,13 @@ def test_examples_name_models_of_the_catalogue(name: str) -> None:
     assert set(asked) <= set(catalogue())
 
 
-def test_a_release_is_named_after_kyara_once() -> None:
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [("kyara", "kyara"), ("demo", "demo-kyara"), ("a-name-that-goes-on-for-longer-than-most", "a-name-that-goes-on-for-longer")],
+)
+def test_objects_are_named_after_the_release_and_kyara_once(release: str, name: str) -> None:
     with helm_python.Chart.load(CHART) as chart:
-        files = chart.render(example("bundled"), name="kyara", namespace="anime")
-    assert "name: kyara-jobs\n" in files["kyara/templates/services.yaml"]
+        files = chart.render(example("bundled"), name=release, namespace="anime")
+    assert f"name: {name}-jobs\n" in files["kyara/templates/services.yaml"]
+    assert f"name: {name}-evaluator-ray\n" in files["kyara/templates/ray.yaml"]
+    assert len(f"{name}-evaluator-ray") <= LONGEST_RAYCLUSTER

@@ -64,7 +64,7 @@ def _validator(file: str, version: str) -> Draft202012Validator:
 def _definitions(version: str) -> Registry:
     folder = files("kubernetes_validate") / "kubernetes-json-schema" / f"v{version}-local-strict"
     resource = Resource.from_contents(json.loads((folder / "_definitions.json").read_text()))
-    return Registry().with_resource("_definitions.json", resource)
+    return Registry().with_resource("_definitions.json", resource).crawl()
 
 
 @cache

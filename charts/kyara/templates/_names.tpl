@@ -1,6 +1,6 @@
-{{/* Name of the release's objects. */}}
+{{/* Name of the release's objects. KubeRay shortens names above 50 characters, with what it adds to them. */}}
 {{- define "kyara.fullname" -}}
-{{- if contains "kyara" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-kyara{{ end }}
+{{- ternary .Release.Name (printf "%s-kyara" .Release.Name) (contains "kyara" .Release.Name) | trunc 30 | trimSuffix "-" }}
 {{- end }}
 
 {{/* Labels that select the pods of a component. KubeRay keeps these on its pods too. Takes root, name. */}}
