@@ -44,17 +44,25 @@ _DEFINITIONS: dict[str, Any] = {
 }
 
 
-def settings_of(service: str) -> dict[str, dict[str, Any]]:
-    """JSON schema by name of the settings that `services.<service>.config` may hold: neither secrets nor what the chart sets."""
+def settings_class(service: str) -> type[ServiceSettings]:
+    """The class that reads a service's settings."""
     module = import_module(f"kyara_{service}.settings")
     classes = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, ServiceSettings)]
     (settings,) = (each for each in classes if each.__module__ == module.__name__)
-    properties: dict[str, dict[str, Any]] = settings.model_json_schema()["properties"]
-    return {
-        name: {key: value for key, value in schema.items() if key != "title"}
-        for name, schema in properties.items()
-        if name not in SET_BY_CHART and not schema.get("writeOnly")
-    }
+    return settings
+
+
+def config_schema(settings: type[ServiceSettings]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """JSON schema of a service's `config`, and definitions that it refers to: neither secrets nor what the chart sets."""
+    schema = settings.model_json_schema()
+    definitions = {name: _strict(each) for name, each in schema.get("$defs", {}).items()}
+    offered = {name: each for name, each in _strict(schema)["properties"].items() if name not in SET_BY_CHART}
+    return _closed(offered), definitions
+
+
+def settings_of(service: str) -> dict[str, dict[str, Any]]:
+    """JSON schema by name of the settings that `services.<service>.config` may hold."""
+    return config_schema(settings_class(service))[0]["properties"]
 
 
 def values_schema(values: Documented) -> dict[str, Any]:
@@ -71,6 +79,8 @@ def values_schema(values: Documented) -> dict[str, Any]:
         {name: _closed(each | {"config": _closed(settings[name])}) | {"description": services[name].text} for name in services}
     )
     definitions = _DEFINITIONS | {"workers": properties["ray"]["properties"]["bundled"]["properties"]["workers"]}
+    for name in services:
+        definitions |= config_schema(settings_class(name))[1]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions, **schema}
 
 
@@ -131,6 +141,15 @@ def main() -> None:
 
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """A class's schema without its secrets and titles, where a key that it does not know is an error."""
+    if "properties" not in schema:
+        return schema
+    shown = {name: each for name, each in schema["properties"].items() if not each.get("writeOnly")}
+    described = {"description": schema["description"]} if "description" in schema else {}
+    return described | _closed({name: {key: each[key] for key in each if key != "title"} for name, each in shown.items()})
 
 
 def _code(value: Any) -> str:

@@ -55,6 +55,16 @@ def test_images_are_pinned_and_resources_bounded(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize("pod", ALL_PODS)
+def test_limits_hold_what_is_requested_and_a_pods_scratch(pod: Pod) -> None:
+    for container in pod.containers:
+        requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+        assert all(_amount(requests[kind]) <= _amount(limits[kind]) for kind in requests)
+    room = sum(_amount(container["resources"]["limits"]["ephemeral-storage"]) for container in pod.spec["containers"])
+    for volume in (each["emptyDir"] for each in pod.spec["volumes"] if "emptyDir" in each):
+        assert volume.get("medium") == "Memory" or _amount(volume.get("sizeLimit", "0")) <= room
+
+
+@pytest.mark.parametrize("pod", ALL_PODS)
 def test_secrets_come_from_secrets(pod: Pod) -> None:
     for variable in (each for container in pod.containers for each in container.get("env", [])):
         if re.search("TOKEN|SECRET|KEY", variable["name"]):
@@ -188,3 +198,11 @@ def test_another_list_of_models_is_another_job() -> None:
     values = example("bundled")
     names = [render(values | more).of("Job")[0]["metadata"]["name"] for more in ({}, {"hub": {"existingSecret": "hub"}}, {})]
     assert names[0] == names[2] != names[1]
+
+
+def _amount(quantity: str) -> float:
+    """A Kubernetes quantity, as a number."""
+    found = re.fullmatch(r"([\d.]+)(m|[KMGT]i)?", str(quantity))
+    assert found, quantity
+    scale = {None: 1, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+    return float(found[1]) * scale[found[2]]

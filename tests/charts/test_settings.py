@@ -1,14 +1,15 @@
 """What the chart tells a service is what the service takes, and every address in it leads to pods of the release."""
 
-import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, Field, SecretStr
 
-from charts.generate import CHART, SET_BY_CHART, settings_of
-from kyara_rpc import ServiceSettings, load_settings
+from charts.generate import CHART, SET_BY_CHART, config_schema, settings_class, settings_of
+from kyara_rpc import ServiceSettings, load_settings, settings_config
 from tests.charts.rendering import EXAMPLES, FULLNAME, ROOT, Rendered, example, render, rendered
 
 SERVICES = sorted(yaml.safe_load((CHART / "values.yaml").read_text())["services"])
@@ -45,6 +46,25 @@ def test_variables_that_kubernetes_makes_up_would_stop_a_service(tmp_path: Path,
     monkeypatch.setenv("KYARA_JOBS_SERVICE_HOST", "10.96.0.7")
     with pytest.raises(SystemExit):
         loaded(rendered("bundled"), "jobs", tmp_path, monkeypatch)
+
+
+class _Limits(BaseModel):
+    most: int = Field(default=1, ge=1)
+    password: SecretStr = SecretStr("")
+
+
+class _NestedSettings(ServiceSettings):
+    model_config = settings_config("nested")
+
+    limits: _Limits = _Limits()
+
+
+def test_settings_within_settings_are_checked_too_and_hide_their_secrets() -> None:
+    schema, definitions = config_schema(_NestedSettings)
+    validator = Draft202012Validator({**schema, "$defs": definitions})
+    assert validator.is_valid({"limits": {"most": 2}, "log_level": "debug"})
+    for wrong in ({"most": 0}, {"mosst": 2}, {"password": "secret"}):
+        assert not validator.is_valid({"limits": wrong})
 
 
 def test_only_what_the_chart_sets_is_closed_to_a_config() -> None:
@@ -95,9 +115,7 @@ def loaded(release: Rendered, service: str, folder: Path, monkeypatch: pytest.Mo
     for variable in pod.spec["containers"][0]["env"]:
         monkeypatch.setenv(variable["name"], variable.get("value", "from a Secret"))
     monkeypatch.setenv("KYARA_CONFIG", str(file))
-    module = __import__(f"kyara_{service}.settings", fromlist=["settings"])
-    classes = (getattr(module, name) for name in dir(module) if re.fullmatch(r"\w+Settings", name))
-    return load_settings(next(each for each in classes if each.__module__ == module.__name__), [])
+    return load_settings(settings_class(service), [])
 
 
 def _addresses(settings: dict) -> list[str]:
