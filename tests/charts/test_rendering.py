@@ -23,6 +23,11 @@ def test_an_example_lints_without_a_warning(name: str) -> None:
     assert [each for each in report["messages"] if each["severity"] > 1] == []
 
 
+def test_the_chart_lints_by_itself() -> None:
+    report = helm_python.lint(CHART, strict=True)
+    assert not report["errors"] and not [each for each in report["messages"] if each["severity"] > 1]
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_no_two_objects_of_a_release_are_one(name: str) -> None:
     names = [(each["kind"], each["metadata"]["name"]) for each in rendered(name).objects]

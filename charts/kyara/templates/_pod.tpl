@@ -38,7 +38,7 @@ priorityClassName: {{ include "kyara.priorityClass" . }}
 
 {{/* PriorityClasses belong to the whole cluster, where another namespace may have a release of the same name. */}}
 {{- define "kyara.priorityClass" -}}
-{{ .root.Release.Namespace }}-{{ include "kyara.fullname" .root }}-{{ .class }}
+{{ include "kyara.fullname" .root }}-{{ .root.Release.Namespace }}-{{ .class }}
 {{- end }}
 
 {{/* Resources with graphics cards among the limits. Takes resources, gpus. */}}
