@@ -58,6 +58,16 @@ check: setup  ## Format, lint, types, walls, protos
 	$(BIN)/buf lint
 	$(BIN)/buf breaking protos --against protos/released.binpb
 	@$(MAKE) -s protos && git diff --exit-code --stat -- libs/api
+	$(BIN)/python -m charts.generate --check
+
+.PHONY: check-chart
+check-chart: setup  ## The Helm chart: lint, schemas, policies, typos, and the bundled servers for real
+	$(BIN)/python -m charts.generate --check
+	$(BIN)/python -m pytest tests/charts
+
+.PHONY: chart
+chart: setup  ## Generate the chart's values.schema.json and tables from values.yaml and the settings classes
+	$(BIN)/python -m charts.generate
 
 .PHONY: protos
 protos:  ## Generate libs/api from protos/

@@ -14,6 +14,9 @@ from kyara_rpc.channel import KEEPALIVE_MS, MAX_MESSAGE
 from kyara_rpc.settings import ServiceSettings
 
 STOP_GRACE_S = 5.0
+CONNECTION_AGE_MS = 60_000
+"""How often a client connects anew, and so looks up again which servers are behind a name: one that came later would get no
+call from a client that was there before. Calls that run are not touched."""
 _SERVER_OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
@@ -30,7 +33,7 @@ async def serve_until_stopped(settings: ServiceSettings, services: Sequence[str]
 
     `services` are full names, for health and reflection. Raises RuntimeError when the port is taken.
     """
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    server = grpc.aio.server(options=[*_SERVER_OPTIONS, ("grpc.max_connection_age_ms", CONNECTION_AGE_MS)])
     add(server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

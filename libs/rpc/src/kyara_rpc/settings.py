@@ -39,6 +39,8 @@ def settings_config(room: str) -> SettingsConfigDict:
 class ServiceSettings(BaseSettings):
     """What every service is told. A service subclasses it with `model_config = settings_config(room)`."""
 
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+
     listen: str = Field(default="127.0.0.1:0", pattern=r"^.+:\d+$")
     """Address to serve gRPC on, host:port; port 0 takes a free one."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,0 +1,48 @@
+{{/* Settings that follow from the rest of the chart. Takes root, name. */}}
+{{- define "kyara.addresses" -}}
+{{- $root := .root }}
+{{- $calls := get (include "kyara.arrows" $root | fromYaml) .name }}
+listen: "[::]:{{ include "kyara.port" .name }}"
+{{- range $calls }}
+{{- $address := dict "root" $root "name" . }}
+{{- if has . (list "store" "temporal" "inference") }}
+{{ . }}: {{ include "kyara.address" $address | quote }}
+{{- else if hasSuffix "-ray" . }}
+ray: {{ include "kyara.address" $address | quote }}
+{{- else if eq . "hub" }}
+hub: {{ $root.Values.hub.address }}
+{{- else if eq . "world" }}
+work_dir: /work
+{{- $store := include "kyara.address" (dict "root" $root "name" "store") }}
+{{- with regexFind "endpoint=[^&]+" $store }}
+s3_endpoint: {{ trimPrefix "endpoint=" . }}
+{{- end }}
+{{- with regexFind "region=[^&]+" $store }}
+s3_region: {{ trimPrefix "region=" . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if eq .name "jobs" }}
+namespace: {{ $root.Values.temporal.namespace }}
+task_queue: {{ $root.Release.Namespace }}-{{ include "kyara.fullname" $root }}
+stages:
+  {{- range $calls }}
+  {{- if hasKey $root.Values.services . }}
+  {{ . }}: {{ include "kyara.address" (dict "root" $root "name" .) }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- if eq (include "kyara.readsModels" .) "true" }}
+models: /models/catalogue
+{{- end }}
+{{- end }}
+
+{{- define "kyara.configmap" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  {{- include "kyara.metadata" . | nindent 2 }}
+data:
+  settings.yaml: |
+    {{- include "kyara.over" (dict "base" (include "kyara.addresses" . | fromYaml) "over" .service.config) | nindent 4 }}
+{{- end }}
