@@ -25,7 +25,7 @@ def main() -> None:
     structlog.get_logger().debug("hardly worth a word")
     try:
         asyncio.run(serve_until_stopped(settings, ["kyara.bell.v1.BellService"], lambda server: None))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         sys.exit(f"bell cannot start: {error}")
 
 

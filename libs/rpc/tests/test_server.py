@@ -30,7 +30,7 @@ def bell(folder: Path, **settings: str) -> Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = bell(tmp_path_factory.mktemp("bell"), log_level="debug")
+    started = bell(tmp_path_factory.mktemp("bell"), log_level="debug", reflection="true")
     started.start()
     yield started
     started.stop()
@@ -46,7 +46,7 @@ def test_nobody_serves_where_nobody_listens() -> None:
     assert not is_serving(f"127.0.0.1:{free_port()}", seconds=1)
 
 
-def test_reflection_lists_what_it_serves(server: Server) -> None:
+def test_reflection_asked_for_lists_what_it_serves(server: Server) -> None:
     with connect_sync(server.address) as channel:
         services = set(ProtoReflectionDescriptorDatabase(channel).get_services())
     assert services >= {SERVICE, "grpc.health.v1.Health"}
@@ -64,13 +64,19 @@ def test_logs_are_one_json_object_a_line_with_the_service_and_the_level(server: 
 
 
 def test_a_log_level_silences_what_lies_beneath(tmp_path: Path) -> None:
-    quiet = bell(tmp_path, log_level="warning", reflection="false")
+    quiet = bell(tmp_path, log_level="warning")
     quiet.start()
     assert quiet.log() == ""
-    with connect_sync(quiet.address) as channel, pytest.raises(grpc.RpcError) as caught:
+    quiet.stop()
+
+
+def test_reflection_is_off_unless_asked_for(tmp_path: Path) -> None:
+    plain = bell(tmp_path)
+    plain.start()
+    with connect_sync(plain.address) as channel, pytest.raises(grpc.RpcError) as caught:
         ProtoReflectionDescriptorDatabase(channel).get_services()
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    quiet.stop()
+    plain.stop()
 
 
 def test_a_port_in_use_ends_it_with_the_address(server: Server) -> None:

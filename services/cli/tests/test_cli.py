@@ -80,7 +80,7 @@ def test_models_are_listed_for_programs_too() -> None:
         (JobState.JOB_STATE_CANCELLED, "", Exit.CANCELLED),
         (JobState.JOB_STATE_FAILED, "INVALID_ARGUMENT", Exit.INVALID),
         (JobState.JOB_STATE_FAILED, "FAILED_PRECONDITION", Exit.CANNOT_BE_DONE),
-        (JobState.JOB_STATE_FAILED, "RESOURCE_EXHAUSTED", Exit.STORE_FULL),
+        (JobState.JOB_STATE_FAILED, "RESOURCE_EXHAUSTED", Exit.NO_ROOM),
         # A stage that was away is the job's failure; the address that the user gave did answer.
         (JobState.JOB_STATE_FAILED, "UNAVAILABLE", Exit.JOB_FAILED),
         (JobState.JOB_STATE_FAILED, "INTERNAL", Exit.JOB_FAILED),

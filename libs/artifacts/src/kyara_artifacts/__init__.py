@@ -2,7 +2,7 @@
 
 from kyara_artifacts.boxes import Corners, covered, overlap
 from kyara_artifacts.digests import canonical_json, digest_of, digest_of_file
-from kyara_artifacts.manifests import Box, File, FileSet, Image, ImageSet, get_json, put_json, ref
+from kyara_artifacts.manifests import Box, File, FileSet, Image, ImageSet, blobs_of, get_json, put_json, ref
 from kyara_artifacts.pictures import BadPicture, contact_sheet, png_bytes, put_picture, read_picture
 from kyara_artifacts.store import BlobCorrupt, BlobMissing, Store, StoreError, StoreFull, open_store
 
@@ -19,6 +19,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreFull",
+    "blobs_of",
     "canonical_json",
     "contact_sheet",
     "covered",

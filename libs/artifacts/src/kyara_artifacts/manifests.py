@@ -149,6 +149,15 @@ def ref(kind: str, digest: Digest, media_type: str) -> ArtifactRef:
     return ArtifactRef(kind=kind, digest=digest, media_type=media_type)
 
 
+def blobs_of(store: Store, artifact: ArtifactRef) -> dict[str, int]:
+    """Every blob that an artifact consists of, by its SHA-256, with its size in bytes. Raises BlobMissing."""
+    blobs = {artifact.digest.sha256: artifact.digest.size_bytes}
+    if artifact.kind in ("image-set", "file-set"):
+        _, entries = _load(store, artifact, artifact.kind)
+        blobs |= {entry["sha256"]: entry["size"] for entry in entries}
+    return blobs
+
+
 def put_json(store: Store, kind: str, value: Any) -> ArtifactRef:
     """Keep `value` as canonical JSON."""
     return ref(kind, store.put(canonical_json(value)), "application/json")

@@ -1,5 +1,6 @@
 """Channels to Kyara's servers."""
 
+import ipaddress
 import json
 
 import grpc
@@ -21,11 +22,24 @@ _CLIENT_OPTIONS: list[tuple[str, int | str]] = [
 ]
 
 
-def connect(address: str) -> grpc.aio.Channel:
-    """An asyncio channel to `host:port`."""
+def connect(address: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+    """An asyncio channel to `host:port`: over TLS with `credentials`, plain without."""
+    if credentials:
+        return grpc.aio.secure_channel(address, credentials, options=_CLIENT_OPTIONS)
     return grpc.aio.insecure_channel(address, options=_CLIENT_OPTIONS)
 
 
-def connect_sync(address: str) -> grpc.Channel:
-    """A blocking channel to `host:port`."""
+def connect_sync(address: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
+    """A blocking channel to `host:port`: over TLS with `credentials`, plain without."""
+    if credentials:
+        return grpc.secure_channel(address, credentials, options=_CLIENT_OPTIONS)
     return grpc.insecure_channel(address, options=_CLIENT_OPTIONS)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether `host:port` names this machine only, so that nothing said there is heard elsewhere."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -19,6 +19,8 @@ from pydantic_settings import (
     SettingsError,
     YamlConfigSettingsSource,
 )
+
+from kyara_rpc.tls import Tls
 
 S = TypeVar("S", bound="ServiceSettings")
 
@@ -45,8 +47,29 @@ class ServiceSettings(BaseSettings):
     """Address to serve gRPC on, host:port; port 0 takes a free one."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least important log line that is written."""
-    reflection: bool = True
-    """Whether gRPC reflection answers."""
+    reflection: bool = False
+    """Whether gRPC reflection answers: it tells whoever asks what is served here."""
+    tls_cert: Path | None = None
+    """PEM file of the certificate that this service shows; without it, connections are plain."""
+    tls_key: Path | None = None
+    """PEM file of the certificate's private key."""
+    tls_ca: Path | None = None
+    """PEM file of the CA that signs the certificates of all services, and of nobody else."""
+    probe_listen: str = Field(default="", pattern=r"^(.+:\d+)?$")
+    """Address that answers health checks, and nothing else, without TLS: Kubernetes' probes know none. Empty serves none."""
+
+    @property
+    def tls(self) -> Tls | None:
+        """What this service shows to others, and asks of them."""
+        if self.tls_cert and self.tls_key and self.tls_ca:
+            return Tls(self.tls_cert, self.tls_key, self.tls_ca)
+        return None
+
+    @model_validator(mode="after")
+    def _all_of_tls_or_nothing(self) -> Self:
+        if len({file is None for file in (self.tls_cert, self.tls_key, self.tls_ca)}) > 1:
+            raise ValueError("tls_cert, tls_key and tls_ca belong together: give all three, or none")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -69,7 +92,8 @@ def load_settings(settings_class: type[S], arguments: Sequence[str] | None = Non
         return CliApp.run(settings_class, cli_args=list(sys.argv[1:] if arguments is None else arguments))
     except ValidationError as error:
         for problem in error.errors():
-            print(f"setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
+            where = " ".join(["setting", ".".join(map(str, problem["loc"]))]).strip()
+            print(f"{where}: {problem['msg']}", file=sys.stderr)
     except (SettingsError, ValueError) as error:
         print(f"settings: {error}", file=sys.stderr)
     raise SystemExit(2)

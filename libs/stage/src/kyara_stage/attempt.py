@@ -69,6 +69,7 @@ class Attempt:
             async for event in _events_from(read_fd):
                 if event.HasField("result"):
                     event.result.seconds = time.monotonic() - started
+                    event.result.gpus = settings.gpus
                     result = event
                 else:
                     await self._publish(event)

@@ -16,3 +16,8 @@ class StageSettings(ServiceSettings):
     """Actions that run at once; more are told to come back."""
     grace_s: float = Field(default=120.0, ge=0)
     """Seconds that an action goes on after its last caller is gone."""
+
+    @property
+    def gpus(self) -> float:
+        """Graphics cards that an action holds while it runs; a stage that takes some says so."""
+        return 0.0

@@ -24,7 +24,10 @@ class Exit(IntEnum):
     """The input is right, but the work cannot be done with it."""
     JOB_FAILED = 9
     CANCELLED = 10
-    STORE_FULL = 11
+    NO_ROOM = 11
+    """The store is full, or the tenant's quota is used up."""
+    NOT_ALLOWED = 12
+    """The token is missing, not taken, or does not allow it."""
 
 
 _BY_CODE = {
@@ -32,7 +35,7 @@ _BY_CODE = {
     "ALREADY_EXISTS": Exit.INVALID,
     "NOT_FOUND": Exit.NOT_FOUND,
     "FAILED_PRECONDITION": Exit.CANNOT_BE_DONE,
-    "RESOURCE_EXHAUSTED": Exit.STORE_FULL,
+    "RESOURCE_EXHAUSTED": Exit.NO_ROOM,
     "UNAVAILABLE": Exit.UNREACHABLE,
     "CANCELLED": Exit.CANCELLED,
 }
@@ -50,7 +53,18 @@ def from_rpc(error: grpc.RpcError, address: str) -> CommandError:
     """What a failed call means to the user."""
     assert isinstance(error, grpc.Call)
     if error.code() is grpc.StatusCode.UNAVAILABLE:
+        said = error.details() or ""
+        if "CERTIFICATE_VERIFY_FAILED" in said:
+            return CommandError(Exit.UNREACHABLE, f"{address} shows a certificate that is not of the CA in KYARA_CA; name its CA")
+        if "Socket closed" in said or "WRONG_VERSION_NUMBER" in said:
+            message = f"{address} hung up: set KYARA_CA when it speaks TLS, and do not when it speaks none"
+            return CommandError(Exit.UNREACHABLE, message)
         return CommandError(Exit.UNREACHABLE, f"no Kyara answers at {address}; start one with `kyara up`, or give --address")
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        hint = "show one with KYARA_TOKEN or KYARA_TOKEN_FILE"
+        return CommandError(Exit.NOT_ALLOWED, f"{address}: {error.details()} ({hint})")
+    if error.code() is grpc.StatusCode.PERMISSION_DENIED:
+        return CommandError(Exit.NOT_ALLOWED, error.details() or "not allowed")
     return CommandError(_BY_CODE.get(error.code().name, Exit.UNEXPECTED), error.details() or error.code().name)
 
 

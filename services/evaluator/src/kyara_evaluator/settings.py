@@ -33,3 +33,8 @@ class EvaluatorSettings(StageSettings):
     """Most replicas of the preview model; their number follows its queue."""
     idle_s: float = Field(default=120.0, ge=0)
     """Seconds without work after which the preview model leaves memory."""
+
+    @property
+    def gpus(self) -> float:
+        """Graphics cards that an action holds while it runs."""
+        return self.num_gpus

@@ -14,7 +14,9 @@ from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState
 from kyara_artifacts import Store, StoreError
 from kyara_jobs.engine import FINAL, Engine
 from kyara_jobs.orders import Refused, checked, invalid, job_id_of, new_job, order_of, recipe_of
-from kyara_jobs.records import Records
+from kyara_jobs.quotas import Quota, Quotas
+from kyara_jobs.records import Records, tenant_of
+from kyara_rpc.tokens import Identity, Role
 
 PAGE = 50
 LONGEST_PAGE = 200
@@ -25,89 +27,94 @@ log = structlog.get_logger()
 
 
 class Desk:
-    """Takes orders and answers for them. Raises Refused for what the user must change."""
+    """Takes orders and answers for them. Raises Refused for what the user must change.
 
-    def __init__(self, engine: Engine, store: Store) -> None:
+    A job of another tenant is not found: that there is one is not told either.
+    """
+
+    def __init__(self, engine: Engine, store: Store, quotas: Mapping[str, Quota]) -> None:
         self._engine = engine
         self._records = Records(store)
+        self._quotas = Quotas(quotas, self._records, store, self._now_or_recorded)
         self._looks: dict[str, asyncio.Task[Job]] = {}
 
-    async def create(self, request_id: str, spec: JobSpec) -> Job:
-        """Start a job, once for each `request_id`."""
-        job_id = job_id_of(request_id)
+    async def create(self, who: Identity, request_id: str, spec: JobSpec) -> Job:
+        """Start a job, once for each `request_id` of a tenant."""
+        job_id = job_id_of(who.tenant, request_id)
         full = checked(spec)
         job = await asyncio.to_thread(self._records.read, job_id)
         if job is None:
-            job = new_job(job_id, full, recipe_of(full), time.time_ns() // 1_000_000)
-            await asyncio.to_thread(self._records.create, job)
-            log.info("job created", job=job_id, recipe=full.recipe)
-        elif job.spec != full:
+            job = new_job(job_id, who.tenant, full, recipe_of(full), time.time_ns() // 1_000_000)
+            async with self._quotas.room_for_a_job(who.tenant):
+                await asyncio.to_thread(self._records.create, job)
+            log.info("job created", job=job_id, tenant=who.tenant, recipe=full.recipe)
+        elif (tenant_of(job), job.spec) != (who.tenant, full):
             raise Refused(grpc.StatusCode.ALREADY_EXISTS, f"request_id {request_id!r} was used for another job, {job_id}")
         # A recorded job that was never started, because its creation was cut short, starts here too.
         if job.state not in FINAL and not await self._engine.start(order_of(job)):
-            return await self.get(job_id)
+            return await self.get(who, job_id)
         return job
 
-    async def get(self, job_id: str) -> Job:
+    async def get(self, who: Identity, job_id: str) -> Job:
         """A job as it stands, whether it runs, has just ended, or ended long ago."""
-        record = await self._recorded(job_id)
-        if record.state in FINAL:
-            return record
-        return await self._engine.look(job_id) or _never_started(record)
+        return await self._now(await self._recorded(who, job_id))
 
-    async def page(self, size: int, token: str) -> tuple[list[Job], str]:
+    async def page(self, who: Identity, size: int, token: str) -> tuple[list[Job], str]:
         """Jobs without their stages, newest first, and the next page's token."""
         if size < 0:
             raise invalid("page_size: must be 0 (the default) or more")
-        records, more = await asyncio.to_thread(self._records.page, min(size or PAGE, LONGEST_PAGE), token)
+        tenant = None if who.may(Role.ADMIN) else who.tenant
+        records, more = await asyncio.to_thread(self._records.page, min(size or PAGE, LONGEST_PAGE), token, tenant)
         jobs = await asyncio.gather(*(self._now_or_recorded(record) for record in records))
         for job in jobs:
             job.ClearField("stages")
             job.ClearField("recipe")
         return list(jobs), more
 
-    async def watch(self, job_id: str) -> AsyncIterator[Job]:
+    async def watch(self, who: Identity, job_id: str) -> AsyncIterator[Job]:
         """The job, again whenever it changes and now and then when it does not, until it ends."""
-        last = await self._now_or_recorded(await self._recorded(job_id))
+        last = await self._now_or_recorded(await self._recorded(who, job_id))
         yield last
         said = time.monotonic()
         while last.state not in FINAL:
             await asyncio.sleep(POLL_S)
-            job = await self._glance(job_id, said + KEEPALIVE_S - time.monotonic()) or last
+            job = await self._glance(who, job_id, said + KEEPALIVE_S - time.monotonic()) or last
             if job != last or time.monotonic() - said >= KEEPALIVE_S:
                 yield job
                 last, said = job, time.monotonic()
 
-    async def cancel(self, job_id: str) -> Job:
+    async def cancel(self, who: Identity, job_id: str) -> Job:
         """Stop a job that has not ended. Cancelling twice is fine."""
-        job = await self.get(job_id)
+        job = await self.get(who, job_id)
         if job.state == JobState.JOB_STATE_CANCELLED:
             return job
         if job.state in FINAL:
             raise _too_late(job, "it cannot be cancelled any more")
         await self._engine.cancel(job_id)
         log.info("job cancelled", job=job_id)
-        return await self.get(job_id)
+        return await self.get(who, job_id)
 
-    async def retry(self, job_id: str) -> Job:
+    async def retry(self, who: Identity, job_id: str) -> Job:
         """Start a failed or cancelled job again, with the recipe and the names that it had."""
-        job = await self.get(job_id)
+        job = await self.get(who, job_id)
         if job.state not in (JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED):
             raise _too_late(job, "only a failed or cancelled job can be retried")
         order = order_of(job)
         if not await self._engine.closed(job_id):
             raise Refused(grpc.StatusCode.ABORTED, f"job {job_id} is still ending; retry it in a moment")
-        anew = Job(id=job.id, spec=job.spec, created=job.created, recipe=job.recipe, names=job.names)
+        anew = Job(id=job.id, spec=job.spec, created=job.created, recipe=job.recipe, names=job.names, tenant=order.tenant)
         anew.state = JobState.JOB_STATE_QUEUED
-        await asyncio.to_thread(self._records.write, anew)
+        async with self._quotas.room_for_a_job(order.tenant):
+            await asyncio.to_thread(self._records.write, anew)
+            self._quotas.forget(job_id)
         if not await self._engine.start(order, again=True):
-            return await self.get(job_id)  # somebody else was quicker
+            return await self.get(who, job_id)  # somebody else was quicker
         log.info("job retried", job=job_id)
         return anew
 
-    async def name(self, job_id: str, names: Mapping[int, str]) -> Job:
+    async def name(self, who: Identity, job_id: str, names: Mapping[int, str]) -> Job:
         """Name the characters of a job that waits, and let it go on."""
-        job = await self.get(job_id)
+        job = await self.get(who, job_id)
         if job.state != JobState.JOB_STATE_WAITING:
             raise _too_late(job, "only a job that waits for names can be given some")
         try:
@@ -120,29 +127,33 @@ class Desk:
             if error.status == RPCStatusCode.NOT_FOUND:
                 raise _too_late(job, "it ended meanwhile") from error
             raise
-        return await self.get(job_id)
+        return await self.get(who, job_id)
 
-    async def _recorded(self, job_id: str) -> Job:
+    async def _recorded(self, who: Identity, job_id: str) -> Job:
         record = await asyncio.to_thread(self._records.read, job_id)
-        if record is None:
+        if record is None or not (tenant_of(record) == who.tenant or who.may(Role.ADMIN)):
             raise Refused(grpc.StatusCode.NOT_FOUND, f"there is no job {job_id!r}; list the jobs to see their ids")
         return record
 
-    async def _now_or_recorded(self, record: Job) -> Job:
-        """A job as it stands, or as recorded when the engine cannot be asked just now."""
+    async def _now(self, record: Job) -> Job:
+        """A job as it stands."""
         if record.state in FINAL:
             return record
+        return await self._engine.look(record.id) or _never_started(record)
+
+    async def _now_or_recorded(self, record: Job) -> Job:
+        """A job as it stands, or as recorded when the engine cannot be asked just now."""
         try:
-            return await self._engine.look(record.id) or _never_started(record)
+            return await self._now(record)
         except (RPCError, WorkflowQueryFailedError) as error:
             log.warning("job cannot be looked at", job=record.id, error=str(error))
             return record
 
-    async def _glance(self, job_id: str, seconds: float) -> Job | None:
+    async def _glance(self, who: Identity, job_id: str, seconds: float) -> Job | None:
         """The job as it stands, looked at once for all who watch it; None when that takes longer or does not work now."""
         look = self._looks.get(job_id)
         if look is None:
-            look = self._looks[job_id] = asyncio.create_task(self.get(job_id))
+            look = self._looks[job_id] = asyncio.create_task(self.get(who, job_id))
             look.add_done_callback(lambda _: self._looks.pop(job_id, None))
         await asyncio.wait({look}, timeout=max(seconds, POLL_S))
         if not look.done():

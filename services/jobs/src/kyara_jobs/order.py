@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from kyara.jobs.v1.jobs_pb2 import JobSpec
 from kyara_jobs.recipe import Recipe
 
+DEFAULT_TENANT = "default"
+"""Whose the jobs are where callers show no tokens, and those from before there were tenants."""
+
 
 def _spec(value: Any) -> JobSpec:
     return value if isinstance(value, JobSpec) else ParseDict(value, JobSpec())
@@ -29,6 +32,8 @@ class Order(BaseModel):
     """When the job was created, in milliseconds since 1970; a retry keeps it."""
     names: dict[int, str] = Field(default_factory=dict)
     """What NameClusters gave an earlier run of this job."""
+    tenant: str = DEFAULT_TENANT
+    """Whose job it is."""
 
 
 class DatasetFacts(BaseModel):

@@ -1,6 +1,7 @@
 """From what a user asks for to an order that can be carried out, or a sentence that says what to change."""
 
 import hashlib
+import hmac
 from collections.abc import Sequence
 
 import grpc
@@ -9,9 +10,10 @@ from pydantic import ValidationError
 
 from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState, Reference
 from kyara_jobs.names import flaw, is_dropped
-from kyara_jobs.order import Order
+from kyara_jobs.order import DEFAULT_TENANT, Order
 from kyara_jobs.params import slug
 from kyara_jobs.recipe import Recipe, UnknownRecipe, recipe_named
+from kyara_jobs.records import tenant_of
 
 LONGEST_REQUEST_ID = 200
 
@@ -29,11 +31,14 @@ def invalid(message: str) -> Refused:
     return Refused(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
-def job_id_of(request_id: str) -> str:
-    """The id of the job that `request_id` asks for: the same id gives the same job. Raises Refused."""
+def job_id_of(tenant: str, request_id: str) -> str:
+    """The id of the job that `request_id` of a tenant asks for: the same id gives the same job. Raises Refused."""
     if not 0 < len(request_id) <= LONGEST_REQUEST_ID:
         raise invalid(f"request_id: give an id of your own, such as a UUID, of 1 to {LONGEST_REQUEST_ID} characters")
-    return hashlib.sha256(request_id.encode()).hexdigest()[:16]
+    if tenant == DEFAULT_TENANT:
+        return hashlib.sha256(request_id.encode()).hexdigest()[:16]
+    # Another tenant's request id, even the same one, is another job.
+    return hmac.new(tenant.encode(), request_id.encode(), "sha256").hexdigest()[:16]
 
 
 def checked(spec: JobSpec) -> JobSpec:
@@ -88,9 +93,9 @@ def recipe_of(spec: JobSpec) -> Recipe:
         raise invalid(f"recipe: {error}") from error
 
 
-def new_job(job_id: str, spec: JobSpec, recipe: Recipe, now_ms: int) -> Job:
+def new_job(job_id: str, tenant: str, spec: JobSpec, recipe: Recipe, now_ms: int) -> Job:
     """A job as it is before any work."""
-    job = Job(id=job_id, spec=spec, state=JobState.JOB_STATE_QUEUED)
+    job = Job(id=job_id, tenant=tenant, spec=spec, state=JobState.JOB_STATE_QUEUED)
     job.created.FromMilliseconds(now_ms)
     ParseDict(recipe.model_dump(mode="json"), job.recipe)
     return job
@@ -104,4 +109,11 @@ def order_of(job: Job) -> Order:
         key = ".".join(map(str, error.errors()[0]["loc"]))
         message = f"the recipe of job {job.id} does not fit this version of Kyara (at {key}); create the job anew"
         raise Refused(grpc.StatusCode.FAILED_PRECONDITION, message) from error
-    return Order(id=job.id, spec=job.spec, recipe=recipe, created_ms=job.created.ToMilliseconds(), names=dict(job.names))
+    return Order(
+        id=job.id,
+        spec=job.spec,
+        recipe=recipe,
+        created_ms=job.created.ToMilliseconds(),
+        names=dict(job.names),
+        tenant=tenant_of(job),
+    )

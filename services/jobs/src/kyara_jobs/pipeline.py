@@ -25,7 +25,7 @@ class Pipeline:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        self.job = Job(id=order.id, spec=order.spec, state=JobState.JOB_STATE_QUEUED, names=order.names)
+        self.job = Job(id=order.id, spec=order.spec, state=JobState.JOB_STATE_QUEUED, names=order.names, tenant=order.tenant)
         self.job.created.FromMilliseconds(order.created_ms)
         ParseDict(order.recipe.model_dump(mode="json"), self.job.recipe)
         self.process = Process(order, self.stage_changed)

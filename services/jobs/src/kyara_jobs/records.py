@@ -1,7 +1,8 @@
 """The permanent record of a job in the store: `jobs/<id>`, a Job as JSON.
 
 It is written when the job is created and when it ends, so that jobs can be shown and listed long after the engine
-has forgotten them. `timeline/<inverted time>-<id>` lists them newest first without opening any.
+has forgotten them. `timeline/<inverted time>-<id>.<tenant>` lists them newest first without opening any; the tenant
+`default` is left out, as in records from before there were tenants.
 """
 
 import re
@@ -10,9 +11,11 @@ from google.protobuf.json_format import MessageToJson, Parse
 
 from kyara.jobs.v1.jobs_pb2 import Job
 from kyara_artifacts import Store
+from kyara_jobs.order import DEFAULT_TENANT
 
 _ID = re.compile(r"[a-z0-9]+")
 _END_OF_TIME_MS = 10**14 - 1
+_DEFAULT = f".{DEFAULT_TENANT}"
 
 
 class Records:
@@ -33,11 +36,33 @@ class Records:
     def create(self, job: Job) -> None:
         """Record a new job, and list it."""
         self.write(job)
-        self._store.put_record(f"timeline/{_END_OF_TIME_MS - job.created.ToMilliseconds():014}-{job.id}", b"{}")
+        name = f"{_END_OF_TIME_MS - job.created.ToMilliseconds():014}-{job.id}.{tenant_of(job)}"
+        self._store.put_record(f"timeline/{name.removesuffix(_DEFAULT)}", b"{}")
 
-    def page(self, size: int, token: str) -> tuple[list[Job], str]:
-        """At most `size` jobs, newest first, after the page that gave `token`; and the next page's token, if any."""
-        keys = [key for key in self._store.list_records("timeline") if key > f"timeline/{token}"]
-        jobs = [self.read(key.rpartition("-")[2]) for key in keys[:size]]
+    def page(self, size: int, token: str, tenant: str | None) -> tuple[list[Job], str]:
+        """At most `size` jobs, newest first, after the page that gave `token`; and the next page's token, if any.
+
+        Without a tenant, jobs of all of them.
+        """
+        keys = [key for key in self._listed(tenant) if key > f"timeline/{token}"]
+        jobs = [self.read(_listed_job(key)[0]) for key in keys[:size]]
         more = keys[size - 1].removeprefix("timeline/") if len(keys) > size else ""
         return [job for job in jobs if job], more
+
+    def ids_of(self, tenant: str) -> list[str]:
+        """Ids of all jobs of a tenant, newest first."""
+        return [_listed_job(key)[0] for key in self._listed(tenant)]
+
+    def _listed(self, tenant: str | None) -> list[str]:
+        return [key for key in self._store.list_records("timeline") if tenant in (None, _listed_job(key)[1])]
+
+
+def tenant_of(job: Job) -> str:
+    """Whose job it is."""
+    return job.tenant or DEFAULT_TENANT
+
+
+def _listed_job(key: str) -> tuple[str, str]:
+    """Id and tenant of the job that a key of the timeline lists."""
+    job_id, _, tenant = key.partition("-")[2].partition(".")
+    return job_id, tenant or DEFAULT_TENANT

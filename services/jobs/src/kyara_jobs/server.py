@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 from kyara.jobs.v1 import jobs_pb2 as pb
 from kyara.jobs.v1 import jobs_pb2_grpc
 from kyara_artifacts import StoreError, StoreFull
+from kyara_jobs.access import caller
 from kyara_jobs.desk import Desk
 from kyara_jobs.orders import Refused
 from kyara_jobs.recipe import known_recipes
@@ -46,44 +47,44 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
     async def CreateJob(self, request: pb.CreateJobRequest, context: Context) -> pb.CreateJobResponse:
         """Start a job, once for each request id."""
         async with answering(context):
-            return pb.CreateJobResponse(job=await self._desk.create(request.request_id, request.spec))
+            return pb.CreateJobResponse(job=await self._desk.create(caller(), request.request_id, request.spec))
         raise AssertionError("abort raises")
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         """A job as it stands."""
         async with answering(context):
-            return pb.GetJobResponse(job=await self._desk.get(request.id))
+            return pb.GetJobResponse(job=await self._desk.get(caller(), request.id))
         raise AssertionError("abort raises")
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """Jobs, newest first."""
         async with answering(context):
-            jobs, more = await self._desk.page(request.page_size, request.page_token)
+            jobs, more = await self._desk.page(caller(), request.page_size, request.page_token)
             return pb.ListJobsResponse(jobs=jobs, next_page_token=more)
         raise AssertionError("abort raises")
 
     async def WatchJob(self, request: pb.WatchJobRequest, context: Context) -> AsyncIterator[pb.WatchJobResponse]:
         """A job now and whenever it changes, until it ends."""
         async with answering(context):
-            async for job in self._desk.watch(request.id):
+            async for job in self._desk.watch(caller(), request.id):
                 yield pb.WatchJobResponse(job=job)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
         """Stop a job."""
         async with answering(context):
-            return pb.CancelJobResponse(job=await self._desk.cancel(request.id))
+            return pb.CancelJobResponse(job=await self._desk.cancel(caller(), request.id))
         raise AssertionError("abort raises")
 
     async def RetryJob(self, request: pb.RetryJobRequest, context: Context) -> pb.RetryJobResponse:
         """Start a failed or cancelled job again."""
         async with answering(context):
-            return pb.RetryJobResponse(job=await self._desk.retry(request.id))
+            return pb.RetryJobResponse(job=await self._desk.retry(caller(), request.id))
         raise AssertionError("abort raises")
 
     async def NameClusters(self, request: pb.NameClustersRequest, context: Context) -> pb.NameClustersResponse:
         """Name the characters of a job that waits."""
         async with answering(context):
-            return pb.NameClustersResponse(job=await self._desk.name(request.id, request.names))
+            return pb.NameClustersResponse(job=await self._desk.name(caller(), request.id, request.names))
         raise AssertionError("abort raises")
 
     async def ListRecipes(self, request: pb.ListRecipesRequest, context: Context) -> pb.ListRecipesResponse:

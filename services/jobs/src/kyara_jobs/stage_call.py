@@ -19,7 +19,7 @@ from temporalio.exceptions import ApplicationError
 from kyara.jobs.v1.jobs_pb2 import JobState, StageStatus
 from kyara.stage.v1 import stage_pb2_grpc
 from kyara.stage.v1.stage_pb2 import Action, Caller, CancelRequest, Result, RunRequest, RunResponse
-from kyara_rpc import connect
+from kyara_rpc import Tls, connect
 
 BEAT_S = 3.0
 """How often the engine hears of the attempt, which is also how soon a cancellation gets here."""
@@ -38,9 +38,10 @@ log = structlog.get_logger()
 class StageServers:
     """Where each room's stage server is; keeps one channel to each."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], tls: Tls | None) -> None:
         self._addresses = addresses
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._tls = tls
+        self._channels: dict[tuple[object, ...], grpc.aio.Channel] = {}
 
     def address(self, stage: str) -> str:
         """Address of the server that runs `stage`. Raises ApplicationError when settings name none."""
@@ -54,9 +55,11 @@ class StageServers:
     def stub(self, stage: str) -> "stage_pb2_grpc.StageServiceAsyncStub":
         """Client of the server that runs `stage`."""
         address = self.address(stage)
-        if address not in self._channels:
-            self._channels[address] = connect(address)
-        return stage_pb2_grpc.StageServiceStub(self._channels[address])
+        # A renewed certificate needs a channel of its own. The one before it stays, for calls still run over it.
+        key = (address, self._tls.renewal() if self._tls else None)
+        if key not in self._channels:
+            self._channels[key] = connect(address, self._tls.channel_credentials() if self._tls else None)
+        return stage_pb2_grpc.StageServiceStub(self._channels[key])
 
 
 class StageCall:
@@ -129,6 +132,7 @@ class StageCall:
         self.status.cached = result.cached
         self.status.rejected = result.rejected
         self.status.seconds = result.seconds
+        self.status.gpus = result.gpus
         for name, output in result.outputs.items():
             self.status.outputs[name].CopyFrom(output)
         self._log.info("stage done", cached=result.cached, seconds=result.seconds, action=self.status.action_sha256)

@@ -110,5 +110,7 @@ def _stage(room: str, port: int, store: str, inference: Program, ray: Program, s
 
 def _python(name: str, module: str, port: int, environment: dict[str, str] | None = None, **values: str) -> Program:
     prefix = f"KYARA_{name.upper()}_"
-    settings = {f"{prefix}{key.upper()}": value for key, value in {"listen": f"{HOST}:{port}", **values}.items()}
+    settings = {
+        f"{prefix}{key.upper()}": value for key, value in {"listen": f"{HOST}:{port}", "reflection": "true", **values}.items()
+    }
     return Program(name, [sys.executable, "-m", module], port, "grpc", {**(environment or {}), **settings})

@@ -29,3 +29,8 @@ class TrainerSettings(StageSettings):
     """Threads that a run computes with. The same number gives the same bytes; another one may not."""
     worker_retries: int = Field(default=3, ge=0)
     """How often Ray starts a run again whose worker died; it goes on from its last checkpoint."""
+
+    @property
+    def gpus(self) -> float:
+        """Graphics cards that an action holds while it runs."""
+        return self.num_gpus

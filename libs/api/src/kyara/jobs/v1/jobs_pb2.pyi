@@ -222,6 +222,7 @@ class StageStatus(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    GPUS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     subject: _builtins.str
     """What it works on: an episode, a character; empty for the whole job."""
@@ -232,6 +233,8 @@ class StageStatus(_message.Message):
     action_sha256: _builtins.str
     error: _builtins.str
     attempt: _builtins.int
+    gpus: _builtins.float
+    """Graphics cards that it held for its `seconds`."""
     @_builtins.property
     def progress(self) -> _stage_pb2.Progress: ...
     @_builtins.property
@@ -250,10 +253,11 @@ class StageStatus(_message.Message):
         outputs: _abc.Mapping[_builtins.str, _stage_pb2.ArtifactRef] | None = ...,
         error: _builtins.str = ...,
         attempt: _builtins.int = ...,
+        gpus: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_sha256", b"action_sha256", "attempt", b"attempt", "cached", b"cached", "error", b"error", "outputs", b"outputs", "progress", b"progress", "rejected", b"rejected", "seconds", b"seconds", "stage", b"stage", "state", b"state", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_sha256", b"action_sha256", "attempt", b"attempt", "cached", b"cached", "error", b"error", "gpus", b"gpus", "outputs", b"outputs", "progress", b"progress", "rejected", b"rejected", "seconds", b"seconds", "stage", b"stage", "state", b"state", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -375,11 +379,16 @@ class Job(_message.Message):
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     state: Global___JobState.ValueType
     error: _builtins.str
     error_code: _builtins.str
     """Canonical name of the error's gRPC code, for example INVALID_ARGUMENT; empty without an error."""
+    tenant: _builtins.str
+    """Whose job it is: only callers of this tenant, and admins, see it. Empty in jobs from before there were tenants,
+    which are those of `default`.
+    """
     @_builtins.property
     def spec(self) -> Global___JobSpec: ...
     @_builtins.property
@@ -412,10 +421,11 @@ class Job(_message.Message):
         error_code: _builtins.str = ...,
         recipe: _struct_pb2.Struct | None = ...,
         names: _abc.Mapping[_builtins.int, _builtins.str] | None = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "ended", b"ended", "recipe", b"recipe", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters", b"characters", "created", b"created", "ended", b"ended", "error", b"error", "error_code", b"error_code", "id", b"id", "names", b"names", "recipe", b"recipe", "spec", b"spec", "stages", b"stages", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters", b"characters", "created", b"created", "ended", b"ended", "error", b"error", "error_code", b"error_code", "id", b"id", "names", b"names", "recipe", b"recipe", "spec", b"spec", "stages", b"stages", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

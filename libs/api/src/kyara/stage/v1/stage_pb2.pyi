@@ -394,10 +394,13 @@ class Result(_message.Message):
     CACHED_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
+    GPUS_FIELD_NUMBER: _builtins.int
     cached: _builtins.bool
     """Answered from the store without work."""
     rejected: _builtins.int
     seconds: _builtins.float
+    gpus: _builtins.float
+    """Graphics cards that were set aside for it."""
     @_builtins.property
     def status(self) -> _status_pb2.Status: ...
     @_builtins.property
@@ -410,10 +413,11 @@ class Result(_message.Message):
         cached: _builtins.bool = ...,
         rejected: _builtins.int = ...,
         seconds: _builtins.float = ...,
+        gpus: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "outputs", b"outputs", "rejected", b"rejected", "seconds", b"seconds", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "gpus", b"gpus", "outputs", b"outputs", "rejected", b"rejected", "seconds", b"seconds", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
