@@ -76,7 +76,7 @@ def stage_server(
     """A stage's server as `kyara up` starts it: `python {module}` with its settings in the environment."""
     address = f"127.0.0.1:{free_port()}"
     prefix = f"KYARA_{room.upper()}_"
-    values = {"listen": address, "store": store, **(settings or {})}
+    values = {"listen": address, "store": store, "reflection": "true", **(settings or {})}
     environment = {f"{prefix}{name.upper()}": value for name, value in values.items()}
     server = Server([sys.executable, *module], address, folder / f"{room}.log", environment)
     try:

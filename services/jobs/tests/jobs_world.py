@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,24 @@ class Temporal(Server):
 class Jobs(Server):
     """`python -m kyara_jobs`."""
 
-    def __init__(self, folder: Path, temporal: str, store: str, stages: str, task_queue: str) -> None:
-        address = f"127.0.0.1:{free_port()}"
+    def __init__(
+        self, folder: Path, temporal: str, store: str, stages: str, task_queue: str, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self.serves, probe = (f"127.0.0.1:{free_port()}" for _ in range(2))
         environment = {
-            "KYARA_JOBS_LISTEN": address,
+            "KYARA_JOBS_LISTEN": self.serves,
+            "KYARA_JOBS_PROBE_LISTEN": probe,
             "KYARA_JOBS_TEMPORAL": temporal,
             "KYARA_JOBS_STORE": store,
             "KYARA_JOBS_TASK_QUEUE": task_queue,
             **{f"KYARA_JOBS_STAGES__{room.upper()}": stages for room in ROOMS},
+            **{f"KYARA_JOBS_{name.upper()}": value for name, value in (settings or {}).items()},
         }
-        super().__init__([sys.executable, "-m", "kyara_jobs"], address, folder / f"{task_queue}.log", environment)
+        super().__init__([sys.executable, "-m", "kyara_jobs"], probe, folder / f"{task_queue}.log", environment)
 
     def client(self) -> jobs_pb2_grpc.JobServiceStub:
         """A client, once the server is there."""
-        channel = connect_sync(self.address)
+        channel = connect_sync(self.serves)
         grpc.channel_ready_future(channel).result(30)
         return jobs_pb2_grpc.JobServiceStub(channel)
 

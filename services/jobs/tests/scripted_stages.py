@@ -37,6 +37,8 @@ from kyara.stage.v1.stage_pb2 import (
 )
 from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import File, FileSet, Image, ImageSet, Store, get_json, put_json, ref
+from kyara_rpc import Tls
+from kyara_rpc.tls import bind
 
 Outputs = dict[str, ArtifactRef]
 Behaviour = Callable[["Call"], Awaitable[None]]
@@ -70,8 +72,9 @@ class Call:
 class ScriptedStages(stage_pb2_grpc.StageServiceServicer):
     """The server, in a thread of its own, so that tests can stop it and start it again at the same port."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tls: Tls | None = None) -> None:
         self._store = store
+        self._tls = tls
         self._at_the_door: dict[tuple[str, str], Behaviour] = {}
         self._in_the_work: dict[tuple[str, str], Behaviour] = {}
         self._running: dict[str, asyncio.Task[Outputs]] = {}
@@ -121,7 +124,7 @@ class ScriptedStages(stage_pb2_grpc.StageServiceServicer):
     async def _start(self) -> None:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         stage_pb2_grpc.add_StageServiceServicer_to_server(self, server)
-        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.port = bind(server, f"127.0.0.1:{self.port}", self._tls, services_only=True)
         await server.start()
         self._server = server
 

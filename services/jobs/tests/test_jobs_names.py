@@ -121,7 +121,7 @@ def test_the_command_line_shows_who_could_be_the_same_and_names_merges_and_drops
     jobs: JobServiceStub, jobs_process: Jobs, store_url: str, tmp_path: Path
 ) -> None:
     def kyara(*arguments: str) -> str:
-        command = [str(Path(sys.executable).with_name("kyara")), *arguments, "--address", jobs_process.address]
+        command = [str(Path(sys.executable).with_name("kyara")), *arguments, "--address", jobs_process.serves]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -90,7 +90,7 @@ def test_the_command_line_shows_the_score_and_asks_where_it_is_not_certain(
     jobs: JobServiceStub, jobs_process: Jobs, store_url: str, tmp_path: Path
 ) -> None:
     def kyara(*arguments: str, code: int = 0) -> str:
-        command = [str(Path(sys.executable).with_name("kyara")), *arguments, "--address", jobs_process.address]
+        command = [str(Path(sys.executable).with_name("kyara")), *arguments, "--address", jobs_process.serves]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr

@@ -34,7 +34,6 @@ REFUSALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND"})
 ANYBODY = Identity("anonymous", DEFAULT_TENANT, frozenset({Role.ADMIN}), math.inf)
 """Who calls where no key is set."""
 LONGEST_SHOWN = 64
-_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 _CALLER: ContextVar[Identity] = ContextVar("caller")
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -106,8 +105,8 @@ class Access(grpc.aio.ServerInterceptor):
             code = "CANCELLED"
             raise
         except BaseException:
-            code = _CODES.get(context.code() or 0, "UNKNOWN")
-            code = "UNKNOWN" if code == "OK" else code
+            set_by_us = context.code()  # a number, 0, where the program itself failed
+            code = set_by_us.name if isinstance(set_by_us, grpc.StatusCode) else "UNKNOWN"
             raise
         finally:
             if NEEDS[method] is Role.SUBMIT or code in REFUSALS:
