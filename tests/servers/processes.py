@@ -73,12 +73,15 @@ def wait_until_serving(address: str, seconds: float, process: subprocess.Popen[b
 def stage_server(
     module: Sequence[str], room: str, store: str, folder: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """A stage's server as `kyara up` starts it: `python {module}` with its settings in the environment."""
+    """A stage's server as `kyara up` starts it: `python {module}` with its settings in the environment.
+
+    One with TLS is asked at its probe port whether it serves.
+    """
     address = f"127.0.0.1:{free_port()}"
     prefix = f"KYARA_{room.upper()}_"
     values = {"listen": address, "store": store, "reflection": "true", **(settings or {})}
     environment = {f"{prefix}{name.upper()}": value for name, value in values.items()}
-    server = Server([sys.executable, *module], address, folder / f"{room}.log", environment)
+    server = Server([sys.executable, *module], values.get("probe_listen", address), folder / f"{room}.log", environment)
     try:
         server.start()
         yield server

@@ -21,6 +21,13 @@ class ProbeSettings(StageSettings):
     """A folder in which every run of the work leaves a file."""
     password: SecretStr = SecretStr("")
     """Nobody's business."""
+    cards: float = 0.0
+    """Graphics cards that it says it holds."""
+
+    @property
+    def gpus(self) -> float:
+        """As told."""
+        return self.cards
 
 
 def note(ctx: StageContext[ProbeSettings], what: str) -> None:

@@ -16,7 +16,8 @@ from kyara.stage.v1.stage_pb2 import Action, CancelRequest, DescribeRequest, Res
 from kyara.stage.v1.stage_pb2_grpc import StageServiceStub
 from kyara_artifacts import get_json, open_store
 from kyara_rpc import connect_sync
-from tests.servers.processes import Server, stage_server
+from tests.servers.certificates import Authority, tls_settings
+from tests.servers.processes import Server, free_port, stage_server
 
 PROBE = [
     "-c",
@@ -26,7 +27,7 @@ PROBE = [
 
 @pytest.fixture(autouse=True)
 def probe_is_importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def witness(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path, store_url: str, witness: Path) -> Iterator[Server]:
-    settings = {"witness": str(witness), "grace_s": "3", "slots": "2", "password": "open-sesame"}
+    settings = {"witness": str(witness), "grace_s": "3", "slots": "2", "password": "open-sesame", "cards": "2"}
     with stage_server(PROBE, "probe", store_url, tmp_path, settings) as started:
         yield started
 
@@ -264,6 +265,29 @@ def test_work_gets_the_secrets_among_the_settings_and_the_log_does_not(
     assert run(stub, action(black_luma=5)).outputs
     assert runs(witness, "open-sesame") == 1
     assert "open-sesame" not in server.log()
+
+
+def test_a_result_says_which_graphics_cards_were_held(stub: StageServiceStub) -> None:
+    assert run(stub, action(max_height=1)).gpus == 2
+
+
+def test_calls_without_the_service_identity_are_refused(tmp_path: Path, store_url: str, witness: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    listen, probe = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    settings = {"witness": str(witness), "listen": listen, "probe_listen": probe, **tls_settings(authority.identity("probe"))}
+    strangers = (None, grpc.ssl_channel_credentials(authority.ca.read_bytes()))
+    request = RunRequest(action=action(max_height=1))
+    with stage_server(PROBE, "probe", store_url, tmp_path, settings):
+        with connect_sync(listen, authority.identity("jobs").channel_credentials()) as channel:
+            assert result_of(StageServiceStub(channel).Run(request)).outputs
+        for credentials in strangers:
+            with connect_sync(listen, credentials) as channel, pytest.raises(grpc.RpcError) as caught:
+                result_of(StageServiceStub(channel).Run(request))
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        with connect_sync(probe) as channel, pytest.raises(grpc.RpcError) as caught:
+            result_of(StageServiceStub(channel).Run(request))
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED, "the probe's port knows no stage"  # type: ignore[attr-defined]
+    assert runs(witness) == 1
 
 
 def test_heartbeat_is_shorter_than_the_contract_allows() -> None:
