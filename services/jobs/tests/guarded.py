@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from services.jobs.tests.jobs_world import Jobs, Temporal
 from services.jobs.tests.scripted_stages import ScriptedStages
 from tests.servers.certificates import Authority, tls_settings
 
-Metadata = Sequence[tuple[str, str]]
+Metadata = tuple[tuple[str, str], ...]
 
 
 class Guarded:
@@ -62,7 +61,7 @@ class Guarded:
 
 def bearer(token: str) -> Metadata:
     """How a token is shown."""
-    return [("authorization", f"Bearer {token}")]
+    return (("authorization", f"Bearer {token}"),)
 
 
 def write_pair(private: Path, public: Path) -> None:
@@ -86,7 +85,7 @@ def signed(world: Guarded, **changed: Any) -> str:
 
 def unsigned() -> str:
     """A token that says that it needs no signature."""
-    return jwt.encode(claims(), None, algorithm="none")
+    return jwt.encode(claims(), "", algorithm="none")
 
 
 def confused(world: Guarded) -> str:

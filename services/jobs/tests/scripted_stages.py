@@ -151,8 +151,10 @@ class ScriptedStages(stage_pb2_grpc.StageServiceServicer):
         self._running[sha256] = work
         work.add_done_callback(lambda _: self._running.pop(sha256, None))
         yield RunResponse(seq=1, accepted=Accepted(action_sha256=sha256, joined=joined))
+        done = 0
         while not work.done():
-            yield RunResponse(seq=2, progress=Progress(phase="working", done=1, total=2, unit="images"))
+            done += 1
+            yield RunResponse(seq=1 + done, progress=Progress(phase="working", done=done, unit="images"))
             await asyncio.wait({work}, timeout=0.5)
         try:
             for name, output in work.result().items():
@@ -161,7 +163,7 @@ class ScriptedStages(stage_pb2_grpc.StageServiceServicer):
             result.status.code, result.status.message = error.code, str(error)
         except asyncio.CancelledError:
             await context.abort(grpc.StatusCode.ABORTED, "the attempt was lost")
-        yield RunResponse(seq=3, result=result)
+        yield RunResponse(seq=2 + done, result=result)
 
     async def _work(self, sha256: str, action: Action, context: grpc.aio.ServicerContext[Any, Any]) -> Outputs:
         if sha256 in self._kept:

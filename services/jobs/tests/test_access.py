@@ -105,7 +105,7 @@ def test_stages_are_still_called_once_their_certificates_and_one_s_own_are_renew
 
 @pytest.mark.parametrize("method", READING + CHANGING)
 def test_without_a_token_no_method_answers(world: Guarded, job: Job, method: str) -> None:
-    assert called(world.showing([]), method, job.id) == grpc.StatusCode.UNAUTHENTICATED
+    assert called(world.showing(()), method, job.id) == grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_without_a_token_no_method_answers(world: Guarded, job: Job, method: str
         lambda world: bearer(signed(world)[:-8] + "AAAAAAAA"),
         lambda world: bearer("not.a.token"),
         lambda world: bearer(""),
-        lambda world: [("authorization", world.token("acme", ADMIN))],
-        lambda world: [*bearer(signed(world)), *bearer(signed(world, tenant="other"))],
+        lambda world: (("authorization", world.token("acme", ADMIN)),),
+        lambda world: (*bearer(signed(world)), *bearer(signed(world, tenant="other"))),
     ],
     ids=[
         "expired", "never expires", "another audience", "no audience", "nobody", "no tenant", "a path as tenant", "a line end",
@@ -215,7 +215,7 @@ def test_the_audit_log_names_who_changed_what_and_who_was_refused(world: Guarded
     called(client, "CancelJob", job_id)
     called(world.of("other", SUBMIT, subject="nosy"), "GetJob", job_id)
     called(world.of("acme", READ, subject="reader"), "CancelJob", job_id)
-    called(world.showing([]), "RetryJob", "x" * 5000)
+    called(world.showing(()), "RetryJob", "x" * 5000)
     made, too_late = audited(world, 2, subject="auditor-case")
     assert (made["method"], made["job"], made["tenant"], made["code"]) == ("CreateJob", job_id, "acme", "OK")
     assert made["peer"].startswith("ipv4:127.0.0.1:")
@@ -229,7 +229,7 @@ def test_the_audit_log_names_who_changed_what_and_who_was_refused(world: Guarded
 def test_the_audit_log_is_written_at_every_log_level(folder: Path, temporal: Temporal) -> None:
     quiet = Guarded(folder / "quiet", temporal, "quiet", log_level="error")
     try:
-        called(quiet.showing([]), "ListJobs")
+        called(quiet.showing(()), "ListJobs")
         assert [line["code"] for line in audited(quiet, 1)] == ["UNAUTHENTICATED"]
     finally:
         quiet.stop()

@@ -5,6 +5,7 @@ The CA must be Kyara's own: with one that signs for others too, those others are
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
@@ -27,8 +28,8 @@ class Tls:
         """What a server shows; with `services_only` it asks for the same of whoever calls. Raises ValueError."""
         seen = self.renewal()
 
-        def renewed() -> grpc.ServerCertificateConfiguration | None:
-            """Asked at each handshake: the new certificate, or None to go on with the last one."""
+        def renewed() -> Any:
+            """Asked at each handshake: the new certificate, or None to go on with the last one, which the stubs do not know."""
             nonlocal seen
             try:
                 if (now := self.renewal()) == seen:
