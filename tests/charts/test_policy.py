@@ -1,6 +1,7 @@
 """What every pod of every example is held to, and what a cluster needs to run them well."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -79,7 +80,8 @@ def test_every_server_says_whether_it_serves(name: str) -> None:
         (container,) = pod.spec["containers"]
         assert {"readinessProbe", "livenessProbe"} <= container.keys()
         if pod.component in SERVICES:
-            (port,) = (each["containerPort"] for each in container["ports"] if each["name"] == "grpc")
+            told = rendered(name).settings(pod.component)
+            port = int(told.get("probe_listen", told["listen"]).rpartition(":")[2])
             assert all(container[f"{kind}Probe"]["grpc"] == {"port": port} for kind in ("startup", "readiness", "liveness"))
 
 
@@ -156,9 +158,14 @@ def test_certificates_tokens_and_metrics_reach_every_service_when_asked_for() ->
     for pod in release.pods():
         if pod.component in SERVICES:
             volumes = {each["name"]: each["secret"]["secretName"] for each in pod.spec["volumes"] if "secret" in each}
-            assert volumes == {"tls": secret, "auth": "kyara-callers"}
+            assert volumes == {"tls": secret} | ({"auth": "kyara-callers"} if pod.component == "jobs" else {})
             mounts = {each["mountPath"] for each in pod.spec["containers"][0]["volumeMounts"]}
-            assert {"/etc/kyara/tls", "/etc/kyara/auth"} <= mounts
+            told = release.settings(pod.component)
+            files = [told[name] for name in ("tls_cert", "tls_key", "tls_ca", "auth_key") if name in told]
+            assert {str(Path(file).parent) for file in files} == mounts & {"/etc/kyara/tls", "/etc/kyara/auth"}
+            probe = pod.spec["containers"][0]["readinessProbe"]["grpc"]["port"]
+            assert told["probe_listen"] == f"[::]:{probe}", "probes know no TLS"
+            assert told["probe_listen"] != told["listen"]
             assert {"name": "metrics", "containerPort": 9464} in pod.spec["containers"][0]["ports"]
     monitors = {each["metadata"]["name"] for each in release.of("ServiceMonitor")}
     assert monitors == {f"{FULLNAME}-{service}" for service in SERVICES}

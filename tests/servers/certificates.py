@@ -13,8 +13,12 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._ca = trustme.CA()
         self.ca = folder / "ca.pem"
+        self.renew()
+
+    def renew(self) -> None:
+        """Another CA in the same file; what the last one signed is of no use any more."""
+        self._ca = trustme.CA()
         self._ca.cert_pem.write_to_path(self.ca)
 
     def identity(self, name: str) -> Tls:

@@ -29,6 +29,11 @@ test: [store, jobs]
 {{- get (dict "store" 8333 "temporal" 7233 "inference" 8001 "trainer-ray" 8265 "evaluator-ray" 8265) . | default 7400 }}
 {{- end }}
 
+{{/* Port that a service's probes ask: they know no TLS. Takes root, name. */}}
+{{- define "kyara.probePort" -}}
+{{- if .root.Values.tls.enabled }}7401{{ else }}{{ include "kyara.port" .name }}{{ end }}
+{{- end }}
+
 {{/* Values of what `name` stands for among store, temporal, inference, trainer-ray, evaluator-ray; nothing for others. */}}
 {{- define "kyara.backend" -}}
 {{- $key := ternary "ray" .name (hasSuffix "-ray" .name) }}

@@ -3,6 +3,12 @@
 {{- $root := .root }}
 {{- $calls := get (include "kyara.arrows" $root | fromYaml) .name }}
 listen: "[::]:{{ include "kyara.port" .name }}"
+{{- if $root.Values.tls.enabled }}
+tls_cert: /etc/kyara/tls/tls.crt
+tls_key: /etc/kyara/tls/tls.key
+tls_ca: /etc/kyara/tls/ca.crt
+probe_listen: "[::]:{{ include "kyara.probePort" . }}"
+{{- end }}
 {{- range $calls }}
 {{- $address := dict "root" $root "name" . }}
 {{- if has . (list "store" "temporal" "inference") }}
@@ -23,6 +29,11 @@ s3_region: {{ trimPrefix "region=" . }}
 {{- end }}
 {{- end }}
 {{- if eq .name "jobs" }}
+{{- if $root.Values.auth.existingSecret }}
+auth_key: /etc/kyara/auth/key
+{{- else }}
+allow_anonymous: true
+{{- end }}
 namespace: {{ $root.Values.temporal.namespace }}
 task_queue: {{ $root.Release.Namespace }}-{{ include "kyara.fullname" $root }}
 stages:

@@ -68,9 +68,9 @@ spec:
             {{- if .root.Values.metrics.enabled }}
             - {name: metrics, containerPort: {{ .root.Values.metrics.port }}}
             {{- end }}
-          startupProbe: {grpc: {port: {{ include "kyara.port" .name }}}, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 90}
-          readinessProbe: {grpc: {port: {{ include "kyara.port" .name }}}, periodSeconds: 5, timeoutSeconds: 2}
-          livenessProbe: {grpc: {port: {{ include "kyara.port" .name }}}, periodSeconds: 20, timeoutSeconds: 5, failureThreshold: 6}
+          startupProbe: {grpc: {port: {{ include "kyara.probePort" . }}}, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 90}
+          readinessProbe: {grpc: {port: {{ include "kyara.probePort" . }}}, periodSeconds: 5, timeoutSeconds: 2}
+          livenessProbe: {grpc: {port: {{ include "kyara.probePort" . }}}, periodSeconds: 20, timeoutSeconds: 5, failureThreshold: 6}
           resources:
             {{- toYaml .service.resources | nindent 12 }}
           volumeMounts:
@@ -82,7 +82,7 @@ spec:
             {{- if eq (include "kyara.readsModels" .) "true" }}
             {{- include "kyara.modelsMount" .root | nindent 12 }}
             {{- end }}
-            {{- with include "kyara.secretMounts" .root | trim }}
+            {{- with include "kyara.secretMounts" . | trim }}
             {{- nindent 12 . }}
             {{- end }}
       volumes:
@@ -91,7 +91,7 @@ spec:
         {{- if eq (include "kyara.readsModels" .) "true" }}
         {{- include "kyara.modelsVolume" .root | nindent 8 }}
         {{- end }}
-        {{- with include "kyara.secretVolumes" .root | trim }}
+        {{- with include "kyara.secretVolumes" . | trim }}
         {{- nindent 8 . }}
         {{- end }}
 {{- end }}
@@ -129,21 +129,22 @@ storageClassName: {{ . }}
 resources: {requests: {storage: {{ .size }}}}
 {{- end }}
 
-{{/* Certificates and callers' tokens, as files. */}}
+{{/* Certificates, and for jobs the key that checks callers' tokens, as files. Takes root, name. */}}
 {{- define "kyara.secretMounts" -}}
-{{- if .Values.tls.enabled }}
+{{- if .root.Values.tls.enabled }}
 - {name: tls, mountPath: /etc/kyara/tls, readOnly: true}
 {{- end }}
-{{- if .Values.auth.existingSecret }}
+{{- if and (eq .name "jobs") .root.Values.auth.existingSecret }}
 - {name: auth, mountPath: /etc/kyara/auth, readOnly: true}
 {{- end }}
 {{- end }}
 
 {{- define "kyara.secretVolumes" -}}
-{{- if .Values.tls.enabled }}
-- {name: tls, secret: {secretName: {{ .Values.tls.existingSecret | default (printf "%s-tls" (include "kyara.fullname" .)) }}, defaultMode: 0440}}
+{{- $values := .root.Values }}
+{{- if $values.tls.enabled }}
+- {name: tls, secret: {secretName: {{ $values.tls.existingSecret | default (printf "%s-tls" (include "kyara.fullname" .root)) }}, defaultMode: 0440}}
 {{- end }}
-{{- with .Values.auth.existingSecret }}
-- {name: auth, secret: {secretName: {{ . }}, defaultMode: 0440}}
+{{- if and (eq .name "jobs") $values.auth.existingSecret }}
+- {name: auth, secret: {secretName: {{ $values.auth.existingSecret }}, defaultMode: 0440}}
 {{- end }}
 {{- end }}

@@ -38,13 +38,26 @@ class Guarded:
         values = {"auth_key": str(self.public), **tls_settings(self.authority.identity("jobs")), **settings}
         self.process = Jobs(folder, temporal.address, self.store_url, self.stages.address, name, values)
         self.process.start()
-        self.channel = connect_sync(self.process.serves, grpc.ssl_channel_credentials(self.authority.ca.read_bytes()))
+        self.channel = self._connected()
 
     def stop(self) -> None:
         """Stop the server and its stages."""
         self.channel.close()
         self.process.stop()
         self.stages.stop()
+
+    def renew_certificates(self) -> None:
+        """All of them, of another CA, as files; the stages start again with them, and jobs does not."""
+        self.stages.stop()
+        self.authority.renew()
+        for name in ("jobs", "stages"):
+            self.authority.identity(name)
+        self.stages.start()
+        self.channel.close()
+        self.channel = self._connected()
+
+    def _connected(self) -> grpc.Channel:
+        return connect_sync(self.process.serves, grpc.ssl_channel_credentials(self.authority.ca.read_bytes()))
 
     def token(self, tenant: str, *roles: Role, subject: str = "somebody", seconds: float = 600) -> str:
         """A token that this server takes."""

@@ -94,11 +94,8 @@ def test_a_job_goes_through_stages_that_want_a_service_identity_and_is_its_tenan
     assert recorded.tenant == "acme"
 
 
-def test_stages_are_still_called_once_their_certificates_and_one_s_own_are_renewed(world: Guarded) -> None:
-    world.authority.identity("jobs")
-    world.stages.stop()
-    world.authority.identity("stages")
-    world.stages.start()
+def test_users_and_stages_are_still_spoken_to_once_all_certificates_are_of_another_ca(world: Guarded) -> None:
+    world.renew_certificates()
     client = world.of("acme", SUBMIT)
     assert until_ended(client, create(client, video_spec("renewed"))).state == JobState.JOB_STATE_SUCCEEDED
 
