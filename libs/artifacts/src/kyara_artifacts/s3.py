@@ -32,7 +32,7 @@ REGION = "us-east-1"
 _MISSING = {"NoSuchKey", "NoSuchObject"}
 _OURS_ALREADY = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 _FULL = {"XMinioStorageFull", "QuotaExceeded", "InsufficientCapacity"}
-_PART = 16 << 20
+PART = 16 << 20
 
 
 def s3_client(endpoint: str, region: str) -> Minio:
@@ -56,6 +56,20 @@ def s3_client(endpoint: str, region: str) -> Minio:
     )
 
 
+def bucket_at(url: str) -> tuple[Minio, str, str]:
+    """Client, bucket and prefix of `s3://bucket/prefix?endpoint=http://host:port[&region=...]`. Makes a missing bucket.
+
+    Raises ValueError without keys, StoreError when the server refuses.
+    """
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    endpoint = query.get("endpoint", [AMAZON])[0]
+    client = s3_client(endpoint, query.get("region", [REGION])[0])
+    with refusals_said(f"store {parts.netloc} at {endpoint}"):
+        _make_bucket(client, parts.netloc)
+    return client, parts.netloc, parts.path
+
+
 class S3Store(ParallelTransfers):
     """Blobs in `{prefix}blobs/ab/abcd...`, records in `{prefix}records/`.
 
@@ -73,13 +87,7 @@ class S3Store(ParallelTransfers):
 
         Raises ValueError without keys, StoreError when the server refuses.
         """
-        parts = urlsplit(url)
-        query = parse_qs(parts.query)
-        endpoint = query.get("endpoint", [AMAZON])[0]
-        client = s3_client(endpoint, query.get("region", [REGION])[0])
-        with _refusals_said(f"store {parts.netloc} at {endpoint}"):
-            _make_bucket(client, parts.netloc)
-        return cls(client, parts.netloc, parts.path)
+        return cls(*bucket_at(url))
 
     def put(self, data: bytes | Path) -> Digest:
         digest = digest_of_file(data) if isinstance(data, Path) else digest_of(data)
@@ -90,7 +98,7 @@ class S3Store(ParallelTransfers):
     def get(self, digest: Digest) -> bytes:
         try:
             return verified(self._get_object(self._blob(digest)), digest)
-        except _NoObject:
+        except NoObject:
             raise BlobMissing(digest.sha256) from None
 
     def fetch(self, digest: Digest, path: Path) -> None:
@@ -100,7 +108,7 @@ class S3Store(ParallelTransfers):
         try:
             with (
                 full_disk_said(path.parent),
-                _refusals_said(name),
+                refusals_said(name),
                 self._client.get_object(self._bucket, name) as response,
                 part.open("wb") as file,
             ):
@@ -110,7 +118,7 @@ class S3Store(ParallelTransfers):
             if sha.hexdigest() != digest.sha256:
                 raise BlobCorrupt(digest.sha256)
             part.replace(path)
-        except _NoObject:
+        except NoObject:
             raise BlobMissing(digest.sha256) from None
         finally:
             part.unlink(missing_ok=True)
@@ -118,9 +126,9 @@ class S3Store(ParallelTransfers):
     def has(self, digest: Digest) -> bool:
         name = self._blob(digest)
         try:
-            with _refusals_said(name):
+            with refusals_said(name):
                 return self._client.stat_object(self._bucket, name).size == digest.size_bytes
-        except _NoObject:
+        except NoObject:
             return False
 
     def put_record(self, key: str, value: bytes) -> None:
@@ -129,13 +137,13 @@ class S3Store(ParallelTransfers):
     def get_record(self, key: str) -> bytes | None:
         try:
             return self._get_object(f"{self._prefix}records/{check_key(key)}")
-        except _NoObject:
+        except NoObject:
             return None
 
     def list_records(self, prefix: str) -> Iterator[str]:
         start = f"{self._prefix}records/"
         folder = f"{start}{check_key(prefix)}/"
-        with _refusals_said(folder):
+        with refusals_said(folder):
             objects = list(self._client.list_objects(self._bucket, prefix=folder, recursive=True))
         yield from sorted(item.object_name.removeprefix(start) for item in objects if item.object_name)
 
@@ -144,20 +152,20 @@ class S3Store(ParallelTransfers):
         return f"{self._prefix}blobs/{sha256[:2]}/{sha256}"
 
     def _put_object(self, name: str, data: bytes | Path) -> None:
-        with _refusals_said(name):
+        with refusals_said(name):
             if isinstance(data, Path):
                 # Multipart from 16 MiB on, parts in parallel.
-                self._client.fput_object(self._bucket, name, str(data), part_size=_PART, num_parallel_uploads=PARALLEL)
+                self._client.fput_object(self._bucket, name, str(data), part_size=PART, num_parallel_uploads=PARALLEL)
             else:
                 self._client.put_object(self._bucket, name, io.BytesIO(data), len(data))
 
     def _get_object(self, name: str) -> bytes:
-        """Raises _NoObject."""
-        with _refusals_said(name), self._client.get_object(self._bucket, name) as response:
+        """Raises NoObject."""
+        with refusals_said(name), self._client.get_object(self._bucket, name) as response:
             return response.read()
 
 
-class _NoObject(Exception):
+class NoObject(Exception):
     """The bucket holds nothing under this name."""
 
 
@@ -173,13 +181,13 @@ def _make_bucket(client: Minio, bucket: str) -> None:
 
 
 @contextmanager
-def _refusals_said(what: str) -> Iterator[None]:
-    """Turn what goes wrong between here and the server into a StoreError that names `what`, or into _NoObject."""
+def refusals_said(what: str) -> Iterator[None]:
+    """Turn what goes wrong between here and the server into a StoreError that names `what`, or into NoObject."""
     try:
         yield
     except S3Error as error:
         if error.code in _MISSING:
-            raise _NoObject(what) from None
+            raise NoObject(what) from None
         kind = StoreFull if error.code in _FULL else StoreError
         raise kind(f"the S3 server refused {what}: {error}") from error
     except (MinioException, urllib3.exceptions.HTTPError) as error:

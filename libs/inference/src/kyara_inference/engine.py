@@ -41,6 +41,8 @@ class Model:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.inputs = tuple(_tensor(node) for node in self._session.get_inputs())
         self.outputs = tuple(_tensor(node) for node in self._session.get_outputs())
+        self.batched = served.batched and all(tensor.shape[:1] == (-1,) for tensor in (*self.inputs, *self.outputs))
+        """Whether any number of samples may be asked for at once; some files were exported for one at a time."""
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
         """The named outputs, or all when none is named. Raises BadRequest."""
@@ -65,7 +67,7 @@ class Model:
             )
             if not fits:
                 raise BadRequest(f"{name} takes {tensor.name} as {list(tensor.shape)}, not {list(shape)}")
-            if self.served.batched and not 1 <= shape[0] <= MAX_BATCH:
+            if self.batched and not 1 <= shape[0] <= MAX_BATCH:
                 raise BadRequest(f"{name} takes 1 to {MAX_BATCH} samples at once, not {shape[0]}")
         known = [tensor.name for tensor in self.outputs]
         for output in outputs:

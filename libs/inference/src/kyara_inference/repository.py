@@ -1,84 +1,90 @@
-"""Triton's model repository out of the catalogue: `python -m kyara_inference.repository FOLDER [MODELS]`.
+"""Triton's model repository out of the catalogue: `{model}/config.pbtxt` and `{model}/1/model.onnx`.
 
-Every ONNX file that is on this machine, of the built-in models and of those that were pulled to MODELS, becomes
-`FOLDER/<name>/1/model.onnx` with a `config.pbtxt` beside it. A model appears whole or not at all, so that a Triton that
-polls the folder never loads half of one; what is there and right stays untouched.
+Inputs and outputs are read from each ONNX file and held against the catalogue's contract, which clients go by, so that a file
+that does not fit is refused here and not by a running job.
 """
 
-import filecmp
-import shutil
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
-from kyara_inference.catalogue import ModelMissing, Served, catalogue, default_models_dir, folder_of
+from kyara_artifacts.folder import Folder
+from kyara_inference.catalogue import DetectorEntry, ModelEntry, Served, folder_of
+from kyara_inference.engine import Model, Tensor
+from kyara_inference.model_config import model_config, pb
 
-# tritonclient's messages are built at run time and have no types.
-pb: Any = model_config_pb2
-MAX_BATCH = 64
-"""As the embedded server's, which clients may count on."""
+MAX_BATCH = 16
+"""Samples that Triton runs together at most, of as many callers; more costs memory and gains little."""
 QUEUE_DELAY_US = 2000
 """How long a request waits for others to be run with; much less than a run takes."""
 
 
-def fill(repository: Path, models: Path) -> Iterator[str]:
-    """Put every model that is here into `repository`; gives the names of those that were new or had changed."""
-    staging = repository.with_name(f"{repository.name}.part")
-    repository.mkdir(parents=True, exist_ok=True)
-    for entry in catalogue().values():
-        try:
-            folder = folder_of(entry, models)
-        except ModelMissing:
-            continue
+class UnfitModel(ValueError):
+    """An ONNX file is not what the catalogue says of it."""
+
+
+def fill(folder: Folder, entries: Iterable[ModelEntry], models: Path, *, gpu: bool, instances: int) -> Iterator[tuple[str, bool]]:
+    """Have the served files of `entries` in `folder`; gives each model's name on the server, and whether anything was written.
+
+    `models` is where `kyara models pull` put them. The configuration comes after its model, so that a Triton that polls never
+    finds it alone. What is in the folder beside them stays. Raises ModelMissing, UnfitModel, StoreError.
+    """
+    for entry in entries:
+        home = folder_of(entry, models)
         for served in entry.served():
-            shutil.rmtree(staging, ignore_errors=True)
-            if not _is_there(repository / served.name, served, folder / served.path):
-                _write(staging / served.name, served, folder / served.path)
-                shutil.rmtree(repository / served.name, ignore_errors=True)
-                (staging / served.name).rename(repository / served.name)
-                yield served.name
-    shutil.rmtree(staging, ignore_errors=True)
+            config = config_of(entry, served, home / served.path, gpu=gpu, instances=instances)
+            model_written = folder.write(f"{served.name}/1/model.onnx", home / served.path)
+            config_written = folder.write(f"{served.name}/config.pbtxt", text_format.MessageToString(config).encode())
+            yield served.name, model_written or config_written
 
 
-def config(served: Served) -> str:
-    """The text of a model's config.pbtxt."""
-    message = pb.ModelConfig(
-        name=served.name,
-        backend="onnxruntime",
-        max_batch_size=MAX_BATCH if served.batched else 0,
-        input=[pb.ModelInput(name=name, data_type=pb.TYPE_FP32, dims=dims) for name, dims in _dims(served, served.inputs)],
-        output=[pb.ModelOutput(name=name, data_type=pb.TYPE_FP32, dims=dims) for name, dims in _dims(served, served.outputs)],
-    )
-    if served.batched:
-        message.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY_US
-    return text_format.MessageToString(message)
+def config_of(entry: ModelEntry, served: Served, path: Path, *, gpu: bool, instances: int) -> Any:
+    """Triton's ModelConfig of the ONNX file at `path`. Raises UnfitModel."""
+    model = Model(served, path, threads=1)
+    _check(served.inputs, model.inputs, path)
+    _check(served.outputs, model.outputs, path)
+    config = model_config(model, MAX_BATCH)
+    if model.batched:
+        # Triton's guide advises against preferred sizes where none runs faster than its neighbours.
+        config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY_US
+    kind = pb.ModelInstanceGroup.KIND_GPU if gpu else pb.ModelInstanceGroup.KIND_CPU
+    config.instance_group.add(kind=kind, count=instances)
+    # A graphics card that has no room for the largest batch says so while the model loads, and not in a job.
+    for size in sorted({1, config.max_batch_size}) if gpu and model.batched else [1]:
+        _warm_up(config, _sample(entry, config), size)
+    return config
 
 
-def _dims(served: Served, tensors: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Shapes as Triton writes them: the first dimension of a batched model goes without saying."""
-    for name, shape in tensors.items():
-        yield name, shape[1:] if served.batched else shape
+def _warm_up(config: Any, shapes: dict[str, tuple[int, ...]], size: int) -> None:
+    warm_up = config.model_warmup.add(name=f"{size} at once", batch_size=size, count=1)
+    for tensor in config.input:
+        value = warm_up.inputs[tensor.name]
+        value.data_type, value.zero_data = tensor.data_type, True
+        value.dims.extend(shapes[tensor.name])
 
 
-def _is_there(folder: Path, served: Served, model: Path) -> bool:
-    kept, settings = folder / "1" / "model.onnx", folder / "config.pbtxt"
-    if not (kept.is_file() and settings.is_file()):
-        return False
-    return settings.read_text() == config(served) and filecmp.cmp(kept, model, shallow=False)
+def _sample(entry: ModelEntry, config: Any) -> dict[str, tuple[int, ...]]:
+    """A shape that a client could send for each input: a detector's sides are its pictures', any other free one is 2."""
+    shapes = {tensor.name: tuple(2 if side == -1 else side for side in tensor.dims) for tensor in config.input}
+    if isinstance(entry, DetectorEntry):
+        width, height = entry.imgsz
+        shapes = {name: (*shape[:-2], height, width) for name, shape in shapes.items()}
+    return shapes
 
 
-def _write(folder: Path, served: Served, model: Path) -> None:
-    (folder / "1").mkdir(parents=True)
-    shutil.copyfile(model, folder / "1" / "model.onnx")
-    (folder / "config.pbtxt").write_text(config(served))
-
-
-if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python -m kyara_inference.repository FOLDER [MODELS]")
-    for name in fill(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else default_models_dir()):
-        print(f"put {name} into {sys.argv[1]}", flush=True)
+def _check(contract: dict[str, tuple[int, ...]], tensors: tuple[Tensor, ...], path: Path) -> None:
+    """Every tensor of the contract is there as FP32, and takes or gives what the contract says. Raises UnfitModel."""
+    found = {tensor.name: tensor for tensor in tensors}
+    for name, shape in contract.items():
+        tensor = found.get(name)
+        if tensor is None:
+            raise UnfitModel(f"{path} has no tensor {name!r}, only {', '.join(found)}; it is another model")
+        fits = len(shape) == len(tensor.shape) and all(
+            -1 in (want, got) or want == got for want, got in zip(shape, tensor.shape, strict=True)
+        )
+        if tensor.dtype != "FP32" or not fits:
+            raise UnfitModel(
+                f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, but the catalogue says FP32 {list(shape)}; it is another model"
+            )

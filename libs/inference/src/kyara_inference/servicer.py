@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 
 import grpc
 import numpy as np
-from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from kyara_inference.catalogue import ModelMissing, UnknownModel
-from kyara_inference.engine import MAX_BATCH, BadRequest, Engine, Model, Tensor
+from kyara_inference.engine import MAX_BATCH, BadRequest, Engine, Model
+from kyara_inference.model_config import model_config
 
 SERVICE = "inference.GRPCInferenceService"
 PLATFORM = "onnxruntime_onnx"
 
 # tritonclient's messages are built at run time and have no types.
 pb: Any = service_pb2
-config_pb: Any = model_config_pb2
 T = TypeVar("T")
 
 
@@ -66,15 +66,8 @@ class InferenceServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ModelConfig(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         """The part of Triton's configuration that a client may ask for."""
         model = await self._do(context, lambda: self._engine.model(request.name))
-        batched = model.served.batched
-        config = config_pb.ModelConfig(
-            name=request.name,
-            platform=PLATFORM,
-            backend="onnxruntime",
-            max_batch_size=MAX_BATCH if batched else 0,
-            input=[config_pb.ModelInput(**_dims(t, batched)) for t in model.inputs],
-            output=[config_pb.ModelOutput(**_dims(t, batched)) for t in model.outputs],
-        )
+        config = model_config(model, MAX_BATCH)
+        config.platform = PLATFORM
         return pb.ModelConfigResponse(config=config)
 
     async def ModelInfer(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
@@ -119,8 +112,3 @@ def _read_inputs(request: Any, model: Model) -> dict[str, np.ndarray]:
             raise BadRequest(f"{model.served.name}: {tensor.name} {shape} is {size} bytes, but {len(raw)} were sent")
         arrays[tensor.name] = np.frombuffer(raw, dtype).reshape(shape)
     return arrays
-
-
-def _dims(tensor: Tensor, batched: bool) -> dict[str, Any]:
-    shape = tensor.shape[1:] if batched else tensor.shape
-    return {"name": tensor.name, "data_type": f"TYPE_{tensor.dtype}", "dims": shape}
