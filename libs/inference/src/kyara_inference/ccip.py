@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 
 from kyara_inference.catalogue import catalogue
-from kyara_inference.client import Inference, batches
+from kyara_inference.client import Inference
 
 FEATURES = 768
 # 1024 vectors in one call: 3 MB in and 4 MB out.
@@ -26,8 +26,10 @@ _SCALED = ((np.arange(256, dtype=np.float32) / np.float32(255) - _MEAN) / _DEVIA
 def embed(inference: Inference, model: str, images: Sequence[PIL.Image.Image]) -> np.ndarray:
     """Vectors of RGB `images`, each of one character: [n, 768] float32. Raises UnknownModel, InferenceError."""
     entry = catalogue().ccip(model)
-    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches(images, 3 * entry.size**2 * 4))
-    found = inference.infer_each(f"{model}-feat", ({"input": stack} for stack in stacks), "output")
+    served = f"{model}-feat"
+    batches = inference.batches(served, images, 3 * entry.size**2 * 4)
+    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches)
+    found = inference.infer_each(served, ({"input": stack} for stack in stacks), "output")
     return np.concatenate([np.empty((0, FEATURES), np.float32), *found])
 
 

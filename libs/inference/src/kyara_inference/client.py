@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
@@ -19,6 +19,8 @@ TIMEOUT_S = 300.0
 IN_FLIGHT = 3
 """Requests of one call that are on their way at a time: two that a server works on, and one that waits."""
 _AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED")
+
+_TRITON_HAS_NOT = "Request for unknown model"
 
 
 class InferenceError(Exception):
@@ -39,6 +41,7 @@ class Inference:
         self.address = address
         self.models = models
         self._client = InferenceServerClient(address)
+        self._largest: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +60,17 @@ class Inference:
         except InferenceServerException as error:
             raise self._explained(model, error) from error
 
+    def batches(self, model: str, items: Sequence[T], item_bytes: int) -> Iterator[Sequence[T]]:
+        """`items` in order, as many at a time as one request may carry and the server's own configuration of `model` allows.
+
+        Raises InferenceError, InferenceUnavailable.
+        """
+        if not items:
+            return
+        count = max(1, min(MAX_REQUEST_BYTES // item_bytes, self._largest_batch(model)))
+        for start in range(0, len(items), count):
+            yield items[start : start + count]
+
     def infer(self, model: str, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """One output of one model. Raises InferenceError, InferenceUnavailable."""
         return next(self.infer_each(model, [inputs], output))
@@ -73,6 +87,17 @@ class Inference:
                 yield self._answer(model, under_way.popleft(), output)
         while under_way:
             yield self._answer(model, under_way.popleft(), output)
+
+    def _largest_batch(self, model: str) -> int:
+        """Samples that the server takes in one request. A file that was exported for one sample has that in its shape."""
+        if model not in self._largest:
+            try:
+                answer: Any = self._client.get_model_config(model, client_timeout=TIMEOUT_S)
+            except InferenceServerException as error:
+                raise self._explained(model, error) from error
+            config = answer.config
+            self._largest[model] = config.max_batch_size or config.input[0].dims[0]
+        return self._largest[model]
 
     def _sent(self, model: str, inputs: Mapping[str, np.ndarray], output: str) -> "Future[InferResult]":
         tensors = []
@@ -103,12 +128,7 @@ class Inference:
 
     def _explained(self, model: str, error: InferenceServerException) -> InferenceError:
         text = f"{error.message()} (asking the inference server at {self.address} for {model})"
+        if error.message().startswith(_TRITON_HAS_NOT):
+            text += "; `kyara models repository` puts models into the repository that Triton serves"
         away = any(word in str(error.status()) for word in _AWAY)
         return InferenceUnavailable(text) if away else InferenceError(text)
-
-
-def batches(items: Sequence[T], item_bytes: int) -> Iterator[Sequence[T]]:
-    """`items` in order, as many at a time as one request may carry."""
-    count = max(1, MAX_REQUEST_BYTES // item_bytes)
-    for start in range(0, len(items), count):
-        yield items[start : start + count]

@@ -13,7 +13,7 @@ import PIL.Image
 
 from kyara_artifacts import Box
 from kyara_inference.catalogue import DetectorEntry, catalogue
-from kyara_inference.client import Inference, batches
+from kyara_inference.client import Inference
 
 _SCALED = (np.arange(256) / 255.0).astype(np.float32)
 """What each level is to the model; looked up, for there are only so many."""
@@ -44,7 +44,8 @@ def detect(
         if wanted.kind not in entry.classes:
             raise ValueError(f"detector {model} knows {', '.join(entry.classes)}, not {wanted.kind!r}")
     width, height = entry.imgsz
-    stacks = (np.stack([_encode(image, entry) for image in some]) for some in batches(images, 3 * width * height * 4))
+    batches = inference.batches(model, images, 3 * width * height * 4)
+    stacks = (np.stack([_encode(image, entry) for image in some]) for some in batches)
     answers = inference.infer_each(model, ({"images": stack} for stack in stacks), "output0")
     outputs = (output for answer in answers for output in answer)
     return [

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 
 from kyara_inference.catalogue import catalogue
-from kyara_inference.client import Inference, batches
+from kyara_inference.client import Inference
 
 GENERAL = 0
 
@@ -19,7 +19,8 @@ def tag(inference: Inference, model: str, images: Sequence[PIL.Image.Image], thr
     entry = catalogue().tagger(model)
     labels = entry.labels(inference.models)
     general = [(place, name) for place, (name, category) in enumerate(labels) if category == GENERAL]
-    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches(images, 3 * entry.size**2 * 4))
+    batches = inference.batches(model, images, 3 * entry.size**2 * 4)
+    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches)
     found: list[dict[str, float]] = []
     for answer in inference.infer_each(model, ({"input": stack} for stack in stacks), "output"):
         for scores in answer:

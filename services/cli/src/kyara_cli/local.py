@@ -22,11 +22,13 @@ def up(
     state: State = Path(".kyara"),
     base_port: Annotated[int, typer.Option(help="First of some 25 ports; jobs are served on it.")] = 7400,
     store: Annotated[str, typer.Option(help="The store's address; a folder under the state when left out.")] = "",
+    inference: Annotated[str, typer.Option(metavar="HOST:PORT", help="A Triton that has the models, in place of our own.")] = "",
     private_peers: Annotated[bool, typer.Option(help="Let the fetcher talk to peers in private networks.")] = False,
 ) -> None:
     """Run Kyara on this machine until Ctrl-C: the engine, the services, Ray, the models."""
     command = [sys.executable, "-m", "kyara_local", "--state", str(state), "--base-port", str(base_port)]
     command += ["--store", store] if store else []
+    command += ["--inference", inference] if inference else []
     command += ["--private-peers", "true"] if private_peers else []
     os.execv(sys.executable, command)
 

@@ -1,5 +1,6 @@
-"""`kyara models list|pull`: the catalogue, and fetching production models from a hub."""
+"""`kyara models list|pull|repository`: the catalogue, production models from a hub, and what Triton serves of them."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -7,10 +8,13 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from kyara.jobs.v1.jobs_pb2 import ListRecipesRequest
+from kyara_artifacts import StoreError
+from kyara_cli.client import CALL_WITHIN_S, jobs_at
 from kyara_cli.exits import CommandError, Exit
-from kyara_cli.options import AsJson
+from kyara_cli.options import Address, AsJson
 from kyara_cli.output import console, print_json
-from kyara_inference.catalogue import UnknownModel, catalogue, default_models_dir
+from kyara_inference.catalogue import ModelEntry, ModelMissing, UnknownModel, catalogue, default_models_dir, folder_of
 from kyara_inference.pull import PullError, pull
 
 app = typer.Typer(help="The model catalogue.", no_args_is_help=True)
@@ -41,10 +45,7 @@ def pull_model(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a production model: its pinned revision, resumable, every digest checked."""
-    try:
-        entry = catalogue()[name]
-    except (UnknownModel, KeyError) as error:
-        raise CommandError(Exit.NOT_FOUND, f"no model is called {name!r}; `kyara models list` shows all") from error
+    entry = _entry(name)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, disable=as_json) as bars:
         tasks: dict[str, TaskID] = {}
@@ -62,3 +63,63 @@ def pull_model(
         print_json({"model": name, "folder": str(folder)})
     else:
         console.print(f"{name} is in {folder}")
+
+
+@app.command()
+def repository(
+    to: Annotated[str, typer.Option(metavar="FOLDER|s3://BUCKET/PREFIX", help="Where; an s3:// may name its ?endpoint=.")],
+    recipe: Annotated[str, typer.Option(help="All that this recipe needs; the jobs service at --address knows them.")] = "",
+    model: Annotated[list[str], typer.Option(help="This one; give one for each. Without any: all that are here.")] = [],  # noqa: B006
+    gpu: Annotated[bool, typer.Option(help="Have Triton run them on graphics cards.")] = False,
+    instances: Annotated[int, typer.Option(min=1, help="Copies of each model that Triton runs at a time, on each card.")] = 1,
+    models: Folder = None,
+    address: Address = "127.0.0.1:7400",
+    as_json: AsJson = False,
+) -> None:
+    """Write the model repository that NVIDIA Triton serves; what is there and the same is left alone."""
+    # They open every file that they write, with a runtime that no other command needs.
+    from kyara_artifacts.folder import open_folder
+    from kyara_inference.repository import UnfitModel, fill
+
+    home = models or default_models_dir()
+    names = [*model, *(_models_of(recipe, address) if recipe else [])]
+    entries = [_entry(name) for name in dict.fromkeys(names)] if names else _here(home)
+    written = {}
+    try:
+        for name, changed in fill(open_folder(to), [e for e in entries if e.served()], home, gpu=gpu, instances=instances):
+            written[name] = changed
+            if not as_json:
+                console.print(f"{name}: {'written' if changed else 'is there'}", highlight=False)
+    except ValueError as error:
+        code = Exit.CANNOT_BE_DONE if isinstance(error, UnfitModel) else Exit.INVALID
+        raise CommandError(code, str(error)) from error
+    except (ModelMissing, StoreError) as error:
+        raise CommandError(Exit.CANNOT_BE_DONE, str(error)) from error
+    if as_json:
+        print_json({"models": [{"name": name, "written": changed} for name, changed in written.items()]})
+
+
+def _entry(name: str) -> ModelEntry:
+    try:
+        return catalogue()[name]
+    except UnknownModel as error:
+        raise CommandError(Exit.NOT_FOUND, f"no model is called {name!r}; `kyara models list` shows all") from error
+
+
+def _here(home: Path) -> list[ModelEntry]:
+    """The served models that are on this machine. Raises CommandError when there is none."""
+    found = []
+    for entry in catalogue().values():
+        with suppress(ModelMissing):
+            found += [entry] if entry.served() and folder_of(entry, home) else []
+    if not found:
+        raise CommandError(Exit.CANNOT_BE_DONE, f"no model is in {home}; fetch some with `kyara models pull NAME`")
+    return found
+
+
+def _models_of(recipe: str, address: str) -> list[str]:
+    with jobs_at(address) as service:
+        known = {each.name: each.models for each in service.ListRecipes(ListRecipesRequest(), timeout=CALL_WITHIN_S).recipes}
+    if recipe not in known:
+        raise CommandError(Exit.INVALID, f"there is no recipe {recipe!r}; known recipes: {', '.join(known)}")
+    return list(known[recipe])

@@ -5,7 +5,7 @@ A section's fields are named as in the stage's params message, so that a recipe 
 names it. A job carries its whole recipe from its creation on: changing a file changes no running job.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -225,6 +225,23 @@ def recipe_named(name: str) -> Recipe:
     if name not in recipes:
         raise UnknownRecipe(name, recipes)
     return recipes[name]
+
+
+def models_of(recipe: Recipe) -> list[str]:
+    """The models that a recipe names: the values of all keys called `model` or `{something}_model`, sorted."""
+    return sorted(set(_models(recipe.model_dump())))
+
+
+def _models(data: Any) -> Iterator[str]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key == "model" or key.endswith("_model"):
+                yield value
+            else:
+                yield from _models(value)
+    elif isinstance(data, tuple):
+        for each in data:
+            yield from _models(each)
 
 
 def whole(name: str, written: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from kyara_artifacts import StoreError, StoreFull
 from kyara_jobs.access import caller
 from kyara_jobs.desk import Desk
 from kyara_jobs.orders import Refused
-from kyara_jobs.recipe import known_recipes
+from kyara_jobs.recipe import known_recipes, models_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -90,6 +90,7 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
     async def ListRecipes(self, request: pb.ListRecipesRequest, context: Context) -> pb.ListRecipesResponse:
         """The recipes that a job can name."""
         shown = [
-            pb.ListRecipesResponse.Recipe(name=recipe.name, description=recipe.description) for recipe in known_recipes().values()
+            pb.ListRecipesResponse.Recipe(name=recipe.name, description=recipe.description, models=models_of(recipe))
+            for recipe in known_recipes().values()
         ]
         return pb.ListRecipesResponse(recipes=shown)

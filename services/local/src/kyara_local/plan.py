@@ -54,7 +54,8 @@ def programs(settings: LocalSettings) -> list[Program]:
     store = settings.store or f"file://{state}/store"
     port = settings.base_port
     temporal = _temporal(state, port + 1)
-    inference = _python("inference", "kyara_inference.server", port + 3)
+    models = [] if settings.inference else [_python("inference", "kyara_inference.server", port + 3)]
+    inference = settings.inference or models[0].address
     ray = _ray(settings, state, port + 4)
     stages = [_stage(room, port + 10 + number, store, inference, ray, state, settings) for number, room in enumerate(STAGES)]
     jobs = _python(
@@ -65,7 +66,7 @@ def programs(settings: LocalSettings) -> list[Program]:
         store=store,
         stages="{" + ",".join(f'"{stage.name}":"{stage.address}"' for stage in stages) + "}",
     )
-    return [temporal, ray, inference, *stages, jobs]
+    return [temporal, ray, *models, *stages, jobs]
 
 
 def _temporal(state: Path, port: int) -> Program:
@@ -90,12 +91,12 @@ def _ray_folder(state: Path) -> Path:
     return folder if len(str(folder)) <= LONGEST_FOLDER else Path(f"/tmp/kyara-ray-{sha256(str(state).encode()).hexdigest()[:8]}")
 
 
-def _stage(room: str, port: int, store: str, inference: Program, ray: Program, state: Path, settings: LocalSettings) -> Program:
+def _stage(room: str, port: int, store: str, inference: str, ray: Program, state: Path, settings: LocalSettings) -> Program:
     values = {"store": store}
     if room in _SLOTS:
         values["slots"] = str(_SLOTS[room])
     if room in _USE_INFERENCE:
-        values["inference"] = inference.address
+        values["inference"] = inference
     if room == "fetcher":
         values |= {"work_dir": str(state / "fetcher"), "allow_private_peers": str(settings.private_peers).lower()}
     environment: dict[str, str] = {}

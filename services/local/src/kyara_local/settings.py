@@ -19,6 +19,8 @@ class LocalSettings(ServiceSettings):
     """First of some 25 ports on the loopback interface; jobs are served on this one."""
     store: str = ""
     """The store's address; empty means a folder under the state."""
+    inference: str = ""
+    """host:port of a Triton that has the models; empty means a server of their own on this machine."""
     cpus: int = Field(default=os.cpu_count() or 1, ge=1)
     """Processors that Ray may give to training and previews."""
     gpus: int = Field(default=0, ge=0)

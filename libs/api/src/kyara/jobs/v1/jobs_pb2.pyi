@@ -771,17 +771,23 @@ class ListRecipesResponse(_message.Message):
 
         NAME_FIELD_NUMBER: _builtins.int
         DESCRIPTION_FIELD_NUMBER: _builtins.int
+        MODELS_FIELD_NUMBER: _builtins.int
         name: _builtins.str
         description: _builtins.str
+        @_builtins.property
+        def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Every model that it needs, by name in the catalogue."""
+
         def __init__(
             self,
             *,
             name: _builtins.str = ...,
             description: _builtins.str = ...,
+            models: _abc.Iterable[_builtins.str] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "models", b"models", "name", b"name"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
