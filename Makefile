@@ -49,6 +49,18 @@ chaos-smoke: setup  ## Kill -9 each part once in the middle of a job: same diges
 chaos: setup  ## Kill -9 each stage's server in the middle of a season: same digests
 	$(BIN)/python -m pytest -m slow tests/chaos/test_season.py
 
+# Triton's Python needs another NumPy, so it has an environment of its own.
+TRITON_VENV := .venv-triton
+$(TRITON_VENV)/.ready: tests/requirements-triton.txt constraints.txt
+	@set -e; test -x $(TRITON_VENV)/bin/python || $(PYTHON) -m venv $(TRITON_VENV); \
+	$(TRITON_VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps \
+	  -r tests/requirements-triton.txt $$(grep '^onnxruntime==' constraints.txt); touch $@
+
+.PHONY: test-triton
+test-triton: setup $(TRITON_VENV)/.ready  ## The real tritonserver in the embedded server's place: same answers, same job
+	$(BIN)/python -m pytest -m slow -s tests/triton
+	$(BIN)/python -m tests.bench.triton
+
 .PHONY: check
 check: setup  ## Format, lint, types, walls, protos
 	$(BIN)/ruff format --check .

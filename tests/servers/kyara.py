@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ PORTS = 30
 class Kyara:
     """A running `kyara up`."""
 
-    def __init__(self, state: Path, store: str = "") -> None:
+    def __init__(self, state: Path, store: str = "", inference: str = "") -> None:
         self.state = state
+        self._inference = inference
         self.base_port = free_ports(PORTS)
         self.address = f"127.0.0.1:{self.base_port}"
         self.store_url = store or f"file://{state.resolve()}/store"
@@ -42,7 +43,7 @@ class Kyara:
         """Start and wait until everything serves."""
         self.state.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "kyara_local", "--state", str(self.state), "--base-port", str(self.base_port)]
-        command += ["--private-peers", "true", "--store", self.store_url]
+        command += ["--private-peers", "true", "--store", self.store_url, "--inference", self._inference]
         with (self.state / "up.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until = time.monotonic() + UP_WITHIN_S
@@ -92,9 +93,8 @@ class Kyara:
 
     def cli(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `kyara ...` against it."""
-        command = [str(Path(sys.executable).parent / "kyara"), *arguments]
-        environment = {**os.environ, "KYARA_ADDRESS": self.address, "KYARA_STORE": self.store_url, "COLUMNS": "200"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+        environment = {"KYARA_ADDRESS": self.address, "KYARA_STORE": self.store_url}
+        return run_cli(*arguments, environment=environment, seconds=seconds)
 
     def submit(self, *arguments: str) -> str:
         """Submit a job without watching it; its id."""
@@ -114,10 +114,17 @@ class Kyara:
         return self.job(job_id)
 
 
+def run_cli(*arguments: str, environment: Mapping[str, str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run `kyara ...` with this beside the environment."""
+    command = [str(Path(sys.executable).parent / "kyara"), *arguments]
+    whole = {**os.environ, "COLUMNS": "200", **environment}
+    return subprocess.run(command, env=whole, capture_output=True, text=True, timeout=seconds, check=False)
+
+
 @contextmanager
-def kyara_up(state: Path, store: str = "") -> Iterator[Kyara]:
+def kyara_up(state: Path, store: str = "", inference: str = "") -> Iterator[Kyara]:
     """The whole of Kyara for the length of the block."""
-    kyara = Kyara(state, store)
+    kyara = Kyara(state, store, inference)
     kyara.start()
     try:
         yield kyara

@@ -15,8 +15,8 @@ TAGS = [("general", 9), ("sensitive", 9), ("questionable", 9), ("explicit", 9)]
 TAGS += [(f"tag_{n}", 0) for n in range(40)] + [("someone_(series)", 4), ("someone_else_(series)", 4)]
 
 
-def write_detector(folder: Path, classes: Sequence[str], imgsz: int, seed: int = 0) -> None:
-    """A YOLO contract: one box for each 32 px cell, anywhere in the picture."""
+def write_detector(folder: Path, classes: Sequence[str], imgsz: int, seed: int = 0, samples: str | int = "b") -> None:
+    """A YOLO contract: one box for each 32 px cell, anywhere in the picture, in any number of pictures or in so many."""
     channels = 4 + len(classes)
     constants = {
         "w": _weights(seed, (channels, 3, 32, 32), 2.0 / 32),
@@ -35,8 +35,8 @@ def write_detector(folder: Path, classes: Sequence[str], imgsz: int, seed: int =
         "stride": "32",
         "task": "detect",
     }
-    images = ("images", ["b", 3, "h", "w"])
-    _save(folder / "model.onnx", nodes, constants, [images], [("output0", ["b", channels, "n"])], meta)
+    images = ("images", [samples, 3, "h", "w"])
+    _save(folder / "model.onnx", nodes, constants, [images], [("output0", [samples, channels, "n"])], meta)
 
 
 def write_ccip(folder: Path, seed: int = 0) -> None:

@@ -1,10 +1,12 @@
 """What the embedded server promises to any KServe v2 client."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+import PIL.Image
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -12,7 +14,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from kyara_inference import Inference, InferenceError, InferenceUnavailable, KindThreshold, detect
 from tests.servers.inference import inference_server
-from tests.servers.models import write_models
+from tests.servers.models import write_detector, write_models
 from tests.servers.processes import Server, free_port
 
 FACE = "face_detect_v1.4_s"
@@ -85,6 +87,15 @@ def test_a_wrong_request_is_refused_with_the_reason(
     with pytest.raises(InferenceError, match=complaint) as caught:
         inference.infer(model, inputs, output)
     assert not isinstance(caught.value, InferenceUnavailable)
+
+
+def test_a_model_for_one_picture_at_a_time_is_asked_for_one_at_a_time(tmp_path: Path) -> None:
+    write_detector(tmp_path / FACE, ["face"], 640, samples=1)
+    pictures = [PIL.Image.new("RGB", (64, 64), colour) for colour in ("red", "blue", "white")]
+    with inference_server(tmp_path, tmp_path) as server, Inference(server.address) as inference:
+        found = detect(inference, FACE, pictures, [KindThreshold("face", 0.5, 0.5)])
+        assert found == [detect(inference, FACE, [each], [KindThreshold("face", 0.5, 0.5)])[0] for each in pictures]
+        assert any(found)
 
 
 def test_a_server_that_is_away_is_told_from_one_that_refuses() -> None:

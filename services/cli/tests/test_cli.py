@@ -73,6 +73,25 @@ def test_models_are_listed_for_programs_too() -> None:
     assert {"miniature-base", "miniature-ccip", "miniature-detector", "miniature-tagger"} <= set(names)
 
 
+def test_a_model_repository_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    fill = ("models", "repository", "--to", str(tmp_path / "repository"), "--models", str(tmp_path))
+    missing = kyara(*fill, "--model", "face_detect_v1.4_s")
+    assert missing.returncode == Exit.CANNOT_BE_DONE
+    assert "kyara models pull face_detect_v1.4_s" in missing.stderr
+    assert kyara(*fill, "--model", "no-such-model").returncode == Exit.NOT_FOUND
+    assert kyara(*fill, "--recipe", "v1.4", *NOBODY).returncode == Exit.UNREACHABLE
+    assert kyara("models", "repository", "--to", "gs://bucket/prefix").returncode == Exit.INVALID
+
+
+def test_all_models_that_are_here_are_put_into_the_repository(tmp_path: Path) -> None:
+    fill = ("models", "repository", "--to", str(tmp_path / "repository"), "--models", str(tmp_path), "--json")
+    for written in (True, False):
+        models = json.loads(kyara(*fill).stdout)["models"]
+        assert {model["written"] for model in models} == {written}
+    names = {"miniature-ccip-feat", "miniature-ccip-metrics", "miniature-detector", "miniature-tagger"}
+    assert names == {path.name for path in (tmp_path / "repository").iterdir()}
+
+
 @pytest.mark.parametrize(
     ("state", "code", "exit_code"),
     [

@@ -1,10 +1,11 @@
 """The `onnxruntime` backend in Python, for a Triton that ships without it: runs unchanged repositories on the CPU.
 
-Triton loads this as `backends/onnxruntime/model.py`. It opens each model as the embedded server does, with one thread,
+Triton loads this as `backends/onnxruntime/model.py`. It opens each model as the embedded server does, with as many threads,
 and runs what the dynamic batcher put together in one go.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class TritonPythonModel:
         self._inputs = [each["name"] for each in config["input"]]
         self._outputs = [each["name"] for each in config["output"]]
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = max(1, (os.cpu_count() or 2) // 2)
         options.inter_op_num_threads = 1
         path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
