@@ -44,7 +44,7 @@ def main() -> None:
                 for callers, at_once in ((1, 3), (4, 1)):
                     works = [_work(each.address, model, callers, at_once) for each in (server, embedded)]
                     ours, theirs = (callers * SAMPLES / seconds for seconds in medians(*works))
-                    what = f"{model}, {callers} callers, {at_once} samples a request"
+                    what = f"{model}: {callers} callers, {at_once} a request"
                     table.add_row(what, f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}")
     Console().print(table)
 

@@ -8,10 +8,11 @@ import os
 import shutil
 import sysconfig
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.servers.processes import Server, free_port
 from tests.servers.s3 import S3Server
@@ -42,6 +43,14 @@ class Triton(Server):
         # Its Python finds its packages by the first python on the PATH.
         own = {"LD_LIBRARY_PATH": libraries, "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}"}
         super().__init__(command, f"127.0.0.1:{grpc}", folder / "triton.log", {**environment, **own})
+
+    def kill(self) -> None:
+        """Kill -9 of all its processes, as of a pod: each instance of a model is one."""
+        backends = psutil.Process(self.pid).children(recursive=True)
+        super().kill()
+        for each in backends:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
     def count(self, metric: str, model: str) -> int:
         """A counter of its metrics, such as nv_inference_exec_count."""

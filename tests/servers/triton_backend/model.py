@@ -49,7 +49,7 @@ class TritonPythonModel:
     def _together(self, requests: list[Any]) -> Iterator[Any]:
         values = [self._read(request) for request in requests]
         counts = [len(value[self._inputs[0]]) for value in values]
-        found = self._session.run(self._outputs, {name: np.concatenate([value[name] for value in values]) for name in self._inputs})
+        found = self._run({name: np.concatenate([value[name] for value in values]) for name in self._inputs})
         start = 0
         for count in counts:
             yield self._answer([output[start : start + count] for output in found])
@@ -57,7 +57,10 @@ class TritonPythonModel:
 
     def _one_by_one(self, requests: list[Any]) -> Iterator[Any]:
         for request in requests:
-            yield self._answer(self._session.run(self._outputs, self._read(request)))
+            yield self._answer(self._run(self._read(request)))
+
+    def _run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [np.asarray(value) for value in self._session.run(self._outputs, inputs)]
 
     def _read(self, request: Any) -> dict[str, np.ndarray]:
         return {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}

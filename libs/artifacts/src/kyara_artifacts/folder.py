@@ -81,7 +81,7 @@ class BucketFolder:
         sha256 = (digest_of_file(data) if isinstance(data, Path) else digest_of(data)).sha256
         if self._sha256(key) == sha256:
             return False
-        kept = {_SHA256: sha256}
+        kept: dict[str, str | list[str] | tuple[str]] = {_SHA256: sha256}
         with refusals_said(key):
             if isinstance(data, Path):
                 self._client.fput_object(

@@ -1,5 +1,6 @@
 """The KServe v2 client: tensors to a model on an inference server and back, the embedded one or Triton."""
 
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -20,6 +21,16 @@ IN_FLIGHT = 3
 """Requests of one call that are on their way at a time: two that a server works on, and one that waits."""
 _AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED")
 
+# No keepalive pings: Triton hangs up on a client that sends more than one in five minutes.
+_CHANNEL: list[tuple[str, int | str]] = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Over all addresses behind a name, as to every other server.
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    # A server that was restarted is found again within a second or two.
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+]
 _TRITON_HAS_NOT = "Request for unknown model"
 
 
@@ -40,7 +51,7 @@ class Inference:
     def __init__(self, address: str, models: Path | None = None) -> None:
         self.address = address
         self.models = models
-        self._client = InferenceServerClient(address)
+        self._client = InferenceServerClient(address, channel_args=_CHANNEL)
         self._largest: dict[str, int] = {}
 
     def __enter__(self) -> Self:

@@ -85,6 +85,5 @@ def _check(contract: dict[str, tuple[int, ...]], tensors: tuple[Tensor, ...], pa
             -1 in (want, got) or want == got for want, got in zip(shape, tensor.shape, strict=True)
         )
         if tensor.dtype != "FP32" or not fits:
-            raise UnfitModel(
-                f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, but the catalogue says FP32 {list(shape)}; it is another model"
-            )
+            said = f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, but the catalogue says FP32 {list(shape)}"
+            raise UnfitModel(f"{said}; it is another model")
