@@ -185,8 +185,10 @@ def test_models_are_read_where_the_job_puts_them() -> None:
     release = rendered("gpu")
     (job,) = (pod for pod in release.pods() if pod.component == "models")
     (fill,) = job.spec["containers"]
-    repository, catalogue = fill["command"][-2:]
-    assert {"name": "KYARA_MODELS_DIR", "value": catalogue} in job.containers[0]["env"]
+    assert fill["command"][:4] == ["kyara", "models", "repository", "--to"]
+    repository, *options = fill["command"][4:]
+    assert options == ["--gpu"], "this example has graphics cards"
+    (catalogue,) = {each["value"] for one in job.containers for each in one["env"] if each["name"] == "KYARA_MODELS_DIR"}
     (triton,) = (pod for pod in release.pods() if pod.component == "inference")
     assert f"--model-repository={repository}" in triton.spec["containers"][0]["args"]
     readers = [

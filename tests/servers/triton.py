@@ -34,6 +34,7 @@ class Triton(Server):
             str(SHIPPED / "bin/tritonserver"),
             f"--model-repository={repository}",
             f"--backend-directory={_backends(folder)}",
+            "--disable-auto-complete-config",
             *("--model-control-mode=poll", "--repository-poll-secs=1"),
             *("--grpc-address=127.0.0.1", f"--grpc-port={grpc}"),
             *("--http-address=127.0.0.1", f"--http-port={http}"),

@@ -53,7 +53,7 @@ template:
     {{- end }}
     containers:
       - name: fill-repository
-        command: [python, -m, kyara_inference.repository, /models/repository, /models/catalogue]
+        command: [kyara, models, repository, --to, /models/repository{{ if .root.Values.inference.bundled.gpus }}, --gpu{{ end }}]
         {{- include "kyara.modelsContainer" .root | nindent 8 }}
     volumes:
       {{- include "kyara.modelsVolume" .root | nindent 6 }}
