@@ -79,6 +79,7 @@ def test_a_model_repository_that_cannot_be_written_says_why(tmp_path: Path) -> N
     assert missing.returncode == Exit.CANNOT_BE_DONE
     assert "kyara models pull face_detect_v1.4_s" in missing.stderr
     assert kyara(*fill, "--model", "no-such-model").returncode == Exit.NOT_FOUND
+    assert kyara(*fill, "--model", "meinamix_v11").returncode == Exit.INVALID
     assert kyara(*fill, "--recipe", "v1.4", *NOBODY).returncode == Exit.UNREACHABLE
     assert kyara("models", "repository", "--to", "gs://bucket/prefix").returncode == Exit.INVALID
 

@@ -82,11 +82,11 @@ def repository(
     from kyara_inference.repository import UnfitModel, fill
 
     home = models or default_models_dir()
-    names = [*model, *(_models_of(recipe, address) if recipe else [])]
-    entries = [_entry(name) for name in dict.fromkeys(names)] if names else _here(home)
+    entries = [_served(name) for name in model]
+    entries += [entry for name in _models_of(recipe, address) if (entry := _entry(name)).served()] if recipe else []
     written = {}
     try:
-        for name, changed in fill(open_folder(to), [e for e in entries if e.served()], home, gpu=gpu, instances=instances):
+        for name, changed in fill(open_folder(to), entries or _here(home), home, gpu=gpu, instances=instances):
             written[name] = changed
             if not as_json:
                 console.print(f"{name}: {'written' if changed else 'is there'}", highlight=False)
@@ -104,6 +104,13 @@ def _entry(name: str) -> ModelEntry:
         return catalogue()[name]
     except UnknownModel as error:
         raise CommandError(Exit.NOT_FOUND, f"no model is called {name!r}; `kyara models list` shows all") from error
+
+
+def _served(name: str) -> ModelEntry:
+    entry = _entry(name)
+    if not entry.served():
+        raise CommandError(Exit.INVALID, f"no server runs {name}, a {entry.kind} model: training and previews load it themselves")
+    return entry
 
 
 def _here(home: Path) -> list[ModelEntry]:
