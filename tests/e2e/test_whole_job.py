@@ -135,6 +135,20 @@ def test_a_cancelled_job_ends_and_can_be_tried_again(kyara: Kyara, episode: Path
     assert kyara.ended(job_id)["state"] == "JOB_STATE_SUCCEEDED"
 
 
+def test_a_triton_gets_what_a_recipe_needs(kyara: Kyara, tmp_path: Path) -> None:
+    repository = ("models", "repository", "--to", str(tmp_path / "repository"))
+    filled = kyara.cli(*repository, "--recipe", "miniature-quick")
+    assert filled.returncode == 0, filled.stderr
+    names = {"miniature-ccip-feat", "miniature-ccip-metrics", "miniature-detector", "miniature-tagger"}
+    assert names == {path.name for path in (tmp_path / "repository").iterdir()}
+    lacking = kyara.cli(*repository, "--recipe", "v1.4", "--models", str(tmp_path))
+    assert lacking.returncode == 8
+    assert "kyara models pull" in lacking.stderr
+    unknown = kyara.cli(*repository, "--recipe", "v9")
+    assert unknown.returncode == 2
+    assert "miniature-quick" in unknown.stderr
+
+
 def test_people_get_tables_and_programs_get_json(kyara: Kyara, job: dict) -> None:
     assert job["id"] in kyara.cli("jobs").stdout
     assert job["id"] in [each["id"] for each in json.loads(kyara.cli("jobs", "--json").stdout)["jobs"]]
