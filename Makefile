@@ -102,6 +102,23 @@ models: setup  ## Train the miniature models anew (up to 2 hours)
 bench: setup  ## Kyara's own work against a peer, with ratios
 	$(BIN)/python -m tests.bench
 
+.PHONY: images
+CONTAINER ?= docker
+IMAGES ?= $(filter-out local,$(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))))
+VERSION := $(shell sed -n 's/^appVersion: *//p' charts/kyara/Chart.yaml)
+images:  ## Build kyara-<service> for each service. CONTAINER=podman, IMAGES="jobs cli", BUILD="--build-arg BASE=..."
+	@for service in $(IMAGES); do \
+	  $(CONTAINER) build $(BUILD) --build-arg SERVICE=$$service -t kyara-$$service:$(VERSION)$(SUFFIX) . || exit 1; \
+	done
+
+.PHONY: images-cuda
+images-cuda:  ## Build the images of Ray's nodes with CUDA
+	@$(MAKE) -s images IMAGES="trainer evaluator" SUFFIX=-cuda BUILD="--build-arg TORCH_INDEX= $(BUILD)"
+
+.PHONY: test-images
+test-images: setup  ## Images and pods: build three on a base made here, play them with podman, see jobs through
+	$(BIN)/python -m pytest -m slow tests/images
+
 .PHONY: accuracy-video
 accuracy-video: setup  ## From episodes to characters against the truth: out/accuracy-video
 	$(BIN)/python -m tests.accuracy.video

@@ -51,8 +51,8 @@ def test_killing_every_stage_s_server_once_changes_nothing(season: list[str], tm
     with kyara_up(tmp_path / "chaos") as kyara:
         job_id = submit(kyara, season, tmp_path / "chaos-out")
         for program, stage in KILLED.items():
-            half = seconds_of(calm, stage) / 2
-            wait_for(lambda program=program, half=half: kyara.works_for_s(program) > half, 300)
+            third = seconds_of(calm, stage) / 3
+            wait_for(lambda program=program, third=third: kyara.works_for_s(program) > third, 300)
             kyara.kill(program)
         stormy = kyara.ended(job_id, 600)
     assert stormy["state"] == "JOB_STATE_SUCCEEDED", stormy.get("error")

@@ -1,4 +1,6 @@
-"""Asking a server whether it serves."""
+"""Asking a server whether it serves: `python -m kyara_rpc.health HOST:PORT` ends with 0 when it does, else with 1."""
+
+import sys
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -18,3 +20,7 @@ def is_serving(address: str, service: str = "", seconds: float = 2.0) -> bool:
         except grpc.RpcError:
             return False
     return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+if __name__ == "__main__":
+    sys.exit(not is_serving(sys.argv[1]))
