@@ -124,7 +124,8 @@ def _draw_held(path: Path) -> None:
 
 def _encode(drawn: Path, path: Path, encoding: Encoding) -> None:
     """The drawn episode in another encoding, several times over."""
-    once = path.with_suffix(".once.mkv")
+    # Matroska keeps no decoding times: a film with B-frames would begin with packets that lack them.
+    once = path.with_suffix(".once.mp4")
     with av.open(str(drawn)) as source, av.open(str(once), "w") as target:
         stream = cast(VideoStream, target.add_stream(encoding.codec, rate=24, options=encoding.options))
         stream.width, stream.height, stream.pix_fmt = encoding.height * 16 // 9, encoding.height, encoding.pixel_format
