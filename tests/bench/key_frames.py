@@ -3,12 +3,12 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -66,7 +66,7 @@ def key_frames(folder: Path) -> Iterator[Row]:
         keys: list[int] = []
         ours, theirs, bare = medians(
             _stage(folder, path, kept),
-            lambda path=path, keys=keys: keys.append(sum(1 for frame in _key_images(path) if _png(frame))),
+            lambda path=path, keys=keys: keys.append(sum(1 for packet in _key_pngs(path) if packet.size)),
             lambda path=path: sum(1 for _ in _key_images(path)),
         )
         notes = {
@@ -101,10 +101,15 @@ def _key_images(path: Path) -> Iterator[VideoFrame]:
         yield from container.decode(stream)
 
 
-def _png(frame: VideoFrame) -> int:
+def _key_pngs(path: Path) -> Iterator[Packet]:
+    """Each of them as PNG, by FFmpeg's encoder as it is by default: as many threads as there are processors."""
     codec = cast(VideoCodecContext, av.CodecContext.create("png", "w"))
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, "rgb24", Fraction(1)
-    return sum(packet.size for packet in [*codec.encode(frame.reformat(format="rgb24")), *codec.encode(None)])
+    for frame in _key_images(path):
+        if not codec.is_open:
+            codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, "rgb24", frame.time_base
+            codec.thread_count = 0
+        yield from codec.encode(frame.reformat(format="rgb24"))
+    yield from codec.encode(None)
 
 
 def _draw_held(path: Path) -> None:

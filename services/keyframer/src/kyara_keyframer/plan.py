@@ -3,7 +3,7 @@
 An encoder that looks for cuts begins each shot with a key frame, save when the last one is too near or the new picture too
 much like the old. A cut without a key frame still costs bits: soon after it comes a packet far larger than its
 neighbours, or as large as a key frame. An encoder that does not look for cuts places key frames at even
-distances, or everywhere; such a video is decoded whole.
+distances, or everywhere; such a video is looked at whole.
 """
 
 import math
