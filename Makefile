@@ -46,7 +46,12 @@ chaos-smoke: setup  ## Kill -9 each part once in the middle of a job: same diges
 	$(BIN)/python -m pytest -m slow tests/chaos/test_kill_anything.py
 
 .PHONY: chaos
-chaos: setup  ## Kill -9 each stage's server in the middle of a season: same digests
+ROUNDS ?= 100
+chaos: setup  ## Kill -9 or freeze a random process in each of 100 rounds, a job each: same digests. ROUNDS=10
+	$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS)
+
+.PHONY: chaos-season
+chaos-season: setup  ## Kill -9 each stage's server in the middle of a season: same digests
 	$(BIN)/python -m pytest -m slow tests/chaos/test_season.py
 
 # Triton's Python needs another NumPy, so it has an environment of its own.

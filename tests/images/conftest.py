@@ -1,6 +1,7 @@
 """Images of three services, built on a base that is made here: no registry is asked."""
 
 import os
+import resource
 import shutil
 import ssl
 import subprocess
@@ -23,6 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.timeout(2400))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Podman as it runs without systemd and within this process's limits."""
+    limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    ulimits = [f"{name}={min(30000, resource.getrlimit(number)[1])}" for name, number in limits.items()]
+    ulimits = [f"{each}:{each.partition('=')[2]}" for each in ulimits]
+    file = tmp_path_factory.mktemp("podman") / "containers.conf"
+    file.write_text(f'[containers]\ndefault_ulimits = {ulimits}\n[engine]\ncgroup_manager = "cgroupfs"\nruntime = "runc"\n')
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CONTAINERS_CONF", str(file))
+        yield
 
 
 @pytest.fixture(scope="session")

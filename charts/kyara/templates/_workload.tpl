@@ -57,7 +57,7 @@ spec:
           command: [python, -m, kyara_{{ .name }}]
           {{- include "kyara.container" .root | nindent 10 }}
           env:
-            - {name: KYARA_CONFIG, value: /etc/kyara/settings.yaml}
+            - {name: KYARA_CONFIG, value: /etc/kyara/settings/settings.yaml}
             {{- include "kyara.home" .root | nindent 12 }}
             {{- include "kyara.storeKeys" .root | trim | nindent 12 }}
             {{- with include "kyara.tokens" . | trim }}
@@ -74,7 +74,7 @@ spec:
           resources:
             {{- toYaml .service.resources | nindent 12 }}
           volumeMounts:
-            - {name: settings, mountPath: /etc/kyara/settings.yaml, subPath: settings.yaml, readOnly: true}
+            - {name: settings, mountPath: /etc/kyara/settings, readOnly: true}
             - {name: tmp, mountPath: /tmp}
             {{- if $keeps }}
             - {name: work, mountPath: /work}

@@ -51,6 +51,21 @@ async def test_what_dies_while_another_still_comes_up_is_started_again(tmp_path:
     assert not is_ready(quick) and not is_ready(late)
 
 
+async def test_what_hangs_is_ended_and_started_again(tmp_path: Path) -> None:
+    hanging = program("hanging", 0)
+    supervisor = Supervisor([hanging], tmp_path, deaf_s=1.5)
+    await supervisor.start()
+    try:
+        stopped = pid_of(tmp_path, "hanging")
+        assert stopped
+        await asyncio.sleep(3)
+        assert pid_of(tmp_path, "hanging") == stopped  # as long as it answers it is left alone
+        os.kill(stopped, signal.SIGSTOP)
+        await until(lambda: pid_of(tmp_path, "hanging") not in (stopped, None) and is_ready(hanging))
+    finally:
+        await supervisor.stop()
+
+
 async def test_what_never_comes_up_is_named_with_its_last_words(tmp_path: Path) -> None:
     broken = Program("broken", [sys.executable, "-c", "raise SystemExit('no such model')"], free_port(), "grpc")
     supervisor = Supervisor([program("quick", 0), broken], tmp_path)

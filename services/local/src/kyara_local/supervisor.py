@@ -1,4 +1,4 @@
-"""Keeps programs alive: starts them in order, restarts what dies, stops all of them cleanly.
+"""Keeps programs alive: starts them in order, restarts what dies or answers no more, stops all of them cleanly.
 
 What runs is written to `programs.json` in the state folder, so that `kyara status` can tell, and so that a new
 supervisor ends what a killed one left behind.
@@ -25,6 +25,10 @@ LONGEST_PAUSE_S = 10.0
 CALM_S = 30.0
 """A program that ran this long is restarted at once; one that dies sooner waits longer each time."""
 
+ASK_EVERY_S = 5.0
+DEAF_S = 60.0
+"""A program that has not answered for so long hangs; one whose machine is merely busy answers sooner."""
+
 log = structlog.get_logger()
 
 
@@ -35,8 +39,9 @@ class CannotStart(Exception):
 class Supervisor:
     """The programs of one state folder."""
 
-    def __init__(self, programs: list[Program], state: Path) -> None:
+    def __init__(self, programs: list[Program], state: Path, deaf_s: float = DEAF_S) -> None:
         self._programs = programs
+        self._deaf_s = deaf_s
         self._state = state
         self._logs = state / "logs"
         self._running: dict[str, asyncio.subprocess.Process] = {}
@@ -97,15 +102,36 @@ class Supervisor:
         pause = 0.2
         while True:
             began = time.monotonic()
-            code = await self._running[program.name].wait()
+            code = await self._ended_or_deaf(program)
             if self._stopping:
                 return
-            _kill_group(self._running[program.name].pid)
             pause = 0.2 if time.monotonic() - began > CALM_S else min(pause * 2, LONGEST_PAUSE_S)
             log.warning("died, starts again", program=program.name, code=code, pause_s=pause)
             await asyncio.sleep(pause)
             self._restarts[program.name] += 1
             await self._spawn(program)
+
+    async def _ended_or_deaf(self, program: Program) -> int:
+        """Wait until the program dies, or answers no more and is killed; its exit code. Nothing of it is left."""
+        process = self._running[program.name]
+        ended, deaf = asyncio.create_task(process.wait()), asyncio.create_task(self._deaf(program))
+        try:
+            await asyncio.wait({ended, deaf}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                log.warning("does not answer, is killed", program=program.name, seconds=self._deaf_s)
+            _kill_group(process.pid)
+            return await ended
+        finally:
+            deaf.cancel()
+            ended.cancel()
+
+    async def _deaf(self, program: Program) -> None:
+        """Wait until the program has not answered for `deaf_s`; one that starts has longer for its first answer."""
+        heard = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() - heard < self._deaf_s:
+            await asyncio.sleep(min(ASK_EVERY_S, self._deaf_s / 3))
+            if await asyncio.to_thread(is_ready, program):
+                heard = time.monotonic()
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(TimeoutError):
