@@ -22,7 +22,7 @@ HEAVY = {
     "scikit-learn",
 }
 HOLDS = {
-    "cli": set(),
+    "cli": {"onnxruntime"},
     "clusterer": {"hdbscan", "scikit-learn"},
     "crawler": set(),
     "curator": set(),
