@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -106,7 +107,7 @@ def _key_pngs(path: Path) -> Iterator[Packet]:
     codec = cast(VideoCodecContext, av.CodecContext.create("png", "w"))
     for frame in _key_images(path):
         if not codec.is_open:
-            codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, "rgb24", frame.time_base
+            codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, "rgb24", Fraction(1, 1000)
             codec.thread_count = 0
         yield from codec.encode(frame.reformat(format="rgb24"))
     yield from codec.encode(None)
