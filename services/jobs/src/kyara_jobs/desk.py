@@ -45,15 +45,15 @@ class Desk:
         job = await asyncio.to_thread(self._records.read, job_id)
         if job is None:
             job = new_job(job_id, who.tenant, full, recipe_of(full), time.time_ns() // 1_000_000)
+            # Started within the block: one that is only recorded would not count yet for who comes next.
             async with self._quotas.room_for_a_job(who.tenant):
                 await asyncio.to_thread(self._records.create, job)
-            log.info("job created", job=job_id, tenant=who.tenant, recipe=full.recipe)
-        elif (tenant_of(job), job.spec) != (who.tenant, full):
+                log.info("job created", job=job_id, tenant=who.tenant, recipe=full.recipe)
+                return await self._started(who, job)
+        if (tenant_of(job), job.spec) != (who.tenant, full):
             raise Refused(grpc.StatusCode.ALREADY_EXISTS, f"request_id {request_id!r} was used for another job, {job_id}")
         # A recorded job that was never started, because its creation was cut short, starts here too.
-        if job.state not in FINAL and not await self._engine.start(order_of(job)):
-            return await self.get(who, job_id)
-        return job
+        return job if job.state in FINAL else await self._started(who, job)
 
     async def get(self, who: Identity, job_id: str) -> Job:
         """A job as it stands, whether it runs, has just ended, or ended long ago."""
@@ -107,8 +107,8 @@ class Desk:
         async with self._quotas.room_for_a_job(order.tenant):
             await asyncio.to_thread(self._records.write, anew)
             self._quotas.forget(job_id)
-        if not await self._engine.start(order, again=True):
-            return await self.get(who, job_id)  # somebody else was quicker
+            if not await self._engine.start(order, again=True):
+                return await self.get(who, job_id)  # somebody else was quicker
         log.info("job retried", job=job_id)
         return anew
 
@@ -128,6 +128,9 @@ class Desk:
                 raise _too_late(job, "it ended meanwhile") from error
             raise
         return await self.get(who, job_id)
+
+    async def _started(self, who: Identity, job: Job) -> Job:
+        return job if await self._engine.start(order_of(job)) else await self.get(who, job.id)
 
     async def _recorded(self, who: Identity, job_id: str) -> Job:
         record = await asyncio.to_thread(self._records.read, job_id)
