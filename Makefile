@@ -66,6 +66,10 @@ test-triton: setup $(TRITON_VENV)/.ready  ## The real tritonserver in the embedd
 	$(BIN)/python -m pytest -m slow -s tests/triton
 	$(BIN)/python -m tests.bench.triton
 
+.PHONY: load
+load: setup  ## 1,000 small jobs at once, 10,000 jobs listed by page: out/load
+	$(BIN)/python -m tests.load
+
 .PHONY: check
 check: setup  ## Format, lint, types, walls, protos
 	$(BIN)/ruff format --check .
