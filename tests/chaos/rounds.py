@@ -18,12 +18,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psutil
+from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
+from kyara.jobs.v1.jobs_pb2 import GetJobRequest
+from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from kyara_miniature.episode import make_episode
-from tests.servers.kyara import Kyara, kyara_up, outputs_of, wait_for
+from kyara_rpc import connect_sync
+from tests.servers.kyara import Kyara, kyara_up, outputs_of
 from tests.servers.s3 import S3Server, s3_server
 
 OUT = Path("out/chaos")
@@ -60,8 +65,10 @@ class Stage:
 
     def look(self, job_id: str) -> dict[str, Any] | None:
         """The job as it stands; None while nobody can say."""
-        done = self._kyara.cli("show", job_id, "--json")
-        return None if done.returncode else json.loads(done.stdout)
+        with connect_sync(self._kyara.address) as channel, contextlib.suppress(grpc.RpcError):
+            job = JobServiceStub(channel).GetJob(GetJobRequest(id=job_id), timeout=10).job
+            return MessageToDict(job, preserving_proto_field_name=True)
+        return None
 
     def ended(self, job_id: str) -> dict[str, Any]:
         """The job once it has ended, or as it stands after LONGEST_S."""
@@ -72,8 +79,9 @@ class Stage:
             job = self.look(job_id) or job
             return job["state"] in FINAL
 
-        with contextlib.suppress(AssertionError):
-            wait_for(final, LONGEST_S)
+        until = time.monotonic() + LONGEST_S
+        while not final() and time.monotonic() < until:
+            time.sleep(0.5)
         return job
 
     def strike(self, rng: random.Random) -> tuple[str, str, str]:

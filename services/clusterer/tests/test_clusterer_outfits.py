@@ -1,6 +1,7 @@
 """What telling a character's outfits apart promises, and what is told of an index."""
 
 import numpy as np
+import pytest
 
 from kyara_artifacts import Image
 from kyara_clusterer.outfits import outfits_of
@@ -34,6 +35,11 @@ def test_outfits_are_told_apart_and_the_one_seen_most_is_first() -> None:
 
 def test_one_outfit_is_one() -> None:
     assert set(outfits_of(crops(20), colours(*[3] * 20), alone(20)).tolist()) == {0}
+
+
+@pytest.mark.parametrize("count", [7, 8])
+def test_clothes_that_nobody_wears_twice_are_no_outfits(count: int) -> None:
+    assert set(outfits_of(crops(count), colours(*range(count)), alone(count)).tolist()) == {0}
 
 
 def test_who_is_not_seen_to_wear_anything_wears_what_was_worn_nearest_in_time() -> None:

@@ -55,10 +55,12 @@ def _best_cut(clothes: np.ndarray) -> np.ndarray:
 
 
 def _without_small(labels: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Members of groups smaller than _FEWEST go to the group that is nearest on average."""
+    """Members of groups smaller than _FEWEST go to the group that is nearest on average; all are one where none is larger."""
     sizes = np.bincount(labels)
     large = np.flatnonzero(sizes >= _FEWEST)
-    if not len(large) or len(large) == len(sizes):
+    if not len(large):
+        return np.zeros_like(labels)
+    if len(large) == len(sizes):
         return labels
     to_groups = np.stack([distances[:, labels == group].mean(axis=1) for group in large], axis=1)
     return np.where(sizes[labels] >= _FEWEST, labels, large[to_groups.argmin(axis=1)])

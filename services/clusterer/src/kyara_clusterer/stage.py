@@ -140,6 +140,6 @@ def _outputs(ctx: Context, crops: Sequence[Image], summary: dict[str, object]) -
 
 
 OPERATIONS = (
-    Operation(name="clusterer", version=4, params=ClusterParams, run=run, models=digests_of),
+    Operation(name="clusterer", version=5, params=ClusterParams, run=run, models=digests_of),
     Operation(name="clusterer.recognise", version=1, params=RecogniseParams, run=recognise.run, models=digests_of),
 )
