@@ -4,12 +4,15 @@ import logging
 import sys
 
 import structlog
+from opentelemetry import trace
+from structlog.typing import EventDict, WrappedLogger
 
 
 def configure_logs(service: str, level: str) -> None:
     """Send structlog and the standard library's logging through one JSON form."""
     shared = [
         structlog.contextvars.merge_contextvars,
+        _add_trace_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -31,3 +34,12 @@ def configure_logs(service: str, level: str) -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _add_trace_id(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Name the trace in whose span the line was written."""
+    del logger, method  # every processor is given them
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+    return event

@@ -11,8 +11,10 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from kyara_rpc.channel import KEEPALIVE_MS, MAX_MESSAGE, is_loopback
+from kyara_rpc.metrics import MeasuredCalls, serve_metrics
 from kyara_rpc.settings import ServiceSettings
 from kyara_rpc.tls import bind
+from kyara_rpc.traces import server_interceptors
 
 STOP_GRACE_S = 5.0
 CONNECTION_AGE_MS = 60_000
@@ -46,8 +48,10 @@ async def serve_until_stopped(
     `services` are full names, for health and reflection. With TLS, `services_only` keeps out whoever has no certificate
     of Kyara's CA. Raises RuntimeError when the port is taken, ValueError when the TLS files do not do.
     """
+    if settings.metrics_listen:
+        serve_metrics(settings.metrics_listen)
     options = [*_SERVER_OPTIONS, ("grpc.max_connection_age_ms", CONNECTION_AGE_MS)]
-    server = grpc.aio.server(options=options, interceptors=interceptors)
+    server = grpc.aio.server(options=options, interceptors=[MeasuredCalls(), *server_interceptors(), *interceptors])
     add(server)
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

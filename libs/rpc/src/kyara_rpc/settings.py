@@ -57,6 +57,10 @@ class ServiceSettings(BaseSettings):
     """PEM file of the CA that signs the certificates of all services, and of nobody else."""
     probe_listen: str = Field(default="", pattern=r"^(.+:\d+)?$")
     """Address that answers health checks, and nothing else, without TLS: Kubernetes' probes know none. Empty serves none."""
+    metrics_listen: str = Field(default="", pattern=r"^(.+:\d+)?$")
+    """Address to serve Prometheus metrics on, host:port; empty serves none."""
+    traces: str = Field(default="", pattern=r"^(https?://.+)?$")
+    """Address of an OpenTelemetry collector (OTLP over gRPC), http://host:4317; empty sends no traces."""
 
     @property
     def tls(self) -> Tls | None:

@@ -15,7 +15,9 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kyara.stage.v1.stage_pb2 import Action, Caller, RunResponse
+from kyara_rpc import carried_trace
 from kyara_stage.child import LENGTH
+from kyara_stage.metrics import ProgressCount
 from kyara_stage.operation import Operation
 from kyara_stage.settings import StageSettings
 
@@ -43,6 +45,8 @@ class Attempt:
         self._action = action
         self._sha256 = sha256
         self._changed = asyncio.Condition()
+        self._trace = carried_trace()
+        self._counted = ProgressCount(operation.name)
         self._events: list[RunResponse] = []
         """The latest event of each kind, in the order they came."""
         self._seq = 0
@@ -72,6 +76,7 @@ class Attempt:
                     event.result.gpus = settings.gpus
                     result = event
                 else:
+                    self._counted.add(event.progress)
                     await self._publish(event)
             code = await process.wait()
         except BaseException:
@@ -175,6 +180,7 @@ class Attempt:
             "settings": pickle.dumps(settings).hex(),
             "log_level": settings.log_level,
             "events_fd": events_fd,
+            "trace": self._trace,
             "ids": {
                 "job": caller.job,
                 "stage": self._operation.name,

@@ -23,7 +23,7 @@ import structlog
 
 from kyara.stage.v1.stage_pb2 import Action, Result, RunResponse
 from kyara_artifacts import open_store, put_json
-from kyara_rpc import configure_logs
+from kyara_rpc import configure_logs, configure_traces, span_of
 from kyara_stage.context import StageContext
 from kyara_stage.errors import StageError, status_of
 from kyara_stage.operation import Operation, Outputs
@@ -57,7 +57,9 @@ async def _work(task: dict[str, Any], scratch: Path, emit: Callable[[RunResponse
     settings: StageSettings = pickle.loads(bytes.fromhex(task["settings"]))
     action = Action.FromString(bytes.fromhex(task["action"]))
     ctx = StageContext(task["ids"]["action"], open_store(settings.store), settings, scratch, emit)
-    outputs = await operation.run(ctx, operation.params_of(action), operation.inputs_of(action.inputs))
+    configure_traces(task["service"], settings.traces)
+    with span_of(operation.name, task["trace"], **task["ids"]):
+        outputs = await operation.run(ctx, operation.params_of(action), operation.inputs_of(action.inputs))
     return Result(outputs=with_rejected(ctx, outputs), rejected=len(ctx.rejected))
 
 

@@ -25,8 +25,9 @@ from kyara.stage.v1.stage_pb2 import (
     RunRequest,
     RunResponse,
 )
-from kyara_artifacts import StoreError, open_store
-from kyara_rpc import configure_logs, load_settings, serve_until_stopped
+from kyara_artifacts import StoreError, get_json, open_store
+from kyara_rpc import configure_logs, configure_traces, load_settings, serve_until_stopped
+from kyara_stage import metrics
 from kyara_stage.attempt import Attempt, AttemptLost
 from kyara_stage.errors import status_of
 from kyara_stage.operation import Operation, action_sha256
@@ -42,6 +43,7 @@ def serve(service: str, settings_class: type[StageSettings], module: str) -> Non
     """Serve the `OPERATIONS` of `module` until stopped: the whole of a stage's `__main__`."""
     settings = load_settings(settings_class)
     configure_logs(service, settings.log_level)
+    configure_traces(service, settings.traces)
     operations: Sequence[Operation] = importlib.import_module(module).OPERATIONS
     try:
         servicer = StageServicer(service, module, operations, settings)
@@ -81,6 +83,7 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
         if not joined:
             kept = await self._kept(operation, sha256, context)
             if kept is not None:
+                metrics.CACHED.labels(operation.name).inc()
                 yield RunResponse(seq=1, accepted=Accepted(action_sha256=sha256))
                 yield kept
                 return
@@ -88,8 +91,11 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
         attempt = self._attempts.get(sha256)
         if attempt is None:
             if len(self._attempts) >= self._settings.slots:
+                metrics.REFUSED.labels(operation.name).inc()
                 await _abort_slots_full(context, self._settings.slots)
             attempt = self._start(operation, action, sha256, request.caller)
+        else:
+            metrics.JOINED.labels(operation.name).inc()
         yield RunResponse(seq=0, accepted=Accepted(action_sha256=sha256, joined=joined))
         try:
             async for event in attempt.follow():
@@ -158,10 +164,13 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
 
     async def _see_through(self, attempt: Attempt, operation: Operation, action: Action, sha256: str, caller: Caller) -> None:
         result: RunResponse | None = None
+        began = time.monotonic()
+        metrics.RUNNING.labels(operation.name).inc()
         try:
             result = await attempt.run(self._settings, caller)
             if result and result.result.status.code == code_pb2.OK and operation.cached:
                 await asyncio.to_thread(keep_result, self._store, sha256, action, result.result)
+            await self._count_rejected(operation, result)
         except (OSError, StoreError) as error:
             result = RunResponse()
             result.result.status.CopyFrom(status_of(error))
@@ -169,7 +178,17 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
             del self._attempts[sha256]
             await attempt.finish(result)
             status = result.result.status if result else None
+            outcome = code_pb2.Code.Name(status.code) if status else "LOST"  # type: ignore[arg-type]
+            metrics.RUNNING.labels(operation.name).dec()
+            metrics.RUN.labels(operation.name, outcome).observe(time.monotonic() - began)
             log.info("ended", action=sha256, stage=operation.name, job=caller.job, code=status.code if status else None)
+
+    async def _count_rejected(self, operation: Operation, result: RunResponse | None) -> None:
+        """Count what was set aside, by the kind of its reason."""
+        if result and result.result.rejected:
+            rejected = await asyncio.to_thread(get_json, self._store, result.result.outputs["rejected"])
+            for item in rejected:
+                metrics.REJECTED.labels(operation.name, metrics.reason_kind(item["reason"])).inc()
 
     async def _cancel_orphans(self) -> None:
         """Stop attempts whose callers have been gone for longer than the grace."""
