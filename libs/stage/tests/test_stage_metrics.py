@@ -28,9 +28,9 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Stag
     (tmp_path / "witness").mkdir()
     listen = f"127.0.0.1:{free_port()}"
     settings = {"witness": str(tmp_path / "witness"), "metrics_listen": listen}
-    with stage_server(PROBE, "probe", f"file://{tmp_path}/store", tmp_path, settings) as server:
-        with connect_sync(server.address) as channel:
-            yield StageServiceStub(channel), f"http://{listen}/metrics"
+    started = stage_server(PROBE, "probe", f"file://{tmp_path}/store", tmp_path, settings)
+    with started as server, connect_sync(server.address) as channel:
+        yield StageServiceStub(channel), f"http://{listen}/metrics"
 
 
 def test_attempts_items_rejects_and_cache_hits_are_counted(page: tuple[StageServiceStub, str]) -> None:

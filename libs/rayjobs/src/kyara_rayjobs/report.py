@@ -13,8 +13,10 @@ from google.protobuf import json_format
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import Store, canonical_json, open_store
+from kyara_rpc import configure_traces, span_of
 from kyara_stage import StageError
 from kyara_stage.errors import status_of
+from kyara_stage.metrics import GPU_SECONDS_METRIC
 
 PROGRESS_EVERY_S = 1.0
 
@@ -22,8 +24,11 @@ PROGRESS_EVERY_S = 1.0
 class RunReport:
     """Writes the records of one run. `key` is `<room>/<digest of the action>`."""
 
-    def __init__(self, store: Store, key: str, submission: str) -> None:
+    def __init__(self, store: Store, key: str, submission: str, num_gpus: float = 0.0) -> None:
         self._store = store
+        self._num_gpus = num_gpus
+        self._began = time.monotonic()
+        self._last: dict[str, Any] = {}
         self._key = key
         self._submission = submission
         self._next = 0.0
@@ -32,7 +37,7 @@ class RunReport:
     @classmethod
     def open(cls, argument: dict[str, Any]) -> Self:
         """The report of a run started with `argument`, whose `store` is the store's address."""
-        return cls(open_store(argument["store"]), argument["key"], argument["submission"])
+        return cls(open_store(argument["store"]), argument["key"], argument["submission"], argument.get("num_gpus", 0.0))
 
     def begin(self, phase: str) -> None:
         """The first word of a submission: what an earlier one of the same name left no longer counts."""
@@ -51,8 +56,8 @@ class RunReport:
         if time.monotonic() < self._next and not now:
             return
         self._next = time.monotonic() + PROGRESS_EVERY_S
-        record = {"phase": phase, "done": done, "total": total, "unit": unit, "metrics": metrics or {}}
-        self._put("progress", record)
+        self._last = {"phase": phase, "done": done, "total": total, "unit": unit, "metrics": metrics or {}}
+        self._put("progress", self._with_gpu_seconds())
 
     def checkpoint(self, artifact: ArtifactRef) -> None:
         """Keep the state from which another try goes on."""
@@ -61,6 +66,8 @@ class RunReport:
 
     def succeeded(self, value: dict[str, Any]) -> None:
         """The run's result: any JSON."""
+        if self._num_gpus and self._last:
+            self._put("progress", self._with_gpu_seconds())
         self._put("result", {"submission": self._submission, "value": value})
 
     def failed(self, error: BaseException) -> None:
@@ -68,14 +75,28 @@ class RunReport:
         status = status_of(error)
         self._put("result", {"submission": self._submission, "error": {"code": status.code, "message": status.message}})
 
+    def _with_gpu_seconds(self) -> dict[str, Any]:
+        """The last progress, with how long this try has held its graphics cards."""
+        if not self._num_gpus:
+            return self._last
+        held = (time.monotonic() - self._began) * self._num_gpus
+        return {**self._last, "metrics": {**self._last["metrics"], GPU_SECONDS_METRIC: held}}
+
     def _put(self, name: str, value: dict[str, Any]) -> None:
         self._store.put_record(f"{self._key}/{name}", canonical_json(value))
 
 
-def run_reported(report: RunReport, work: Callable[[], dict[str, Any]]) -> None:
-    """Do `work` and report its end. Its errors are part of the report: only a dead process makes Ray try again."""
+def run_reported(report: RunReport, argument: dict[str, Any], work: Callable[[], dict[str, Any]]) -> None:
+    """Do `work` and report its end. Its errors are part of the report: only a dead process makes Ray try again.
+
+    `argument` is what the run was started with: the work is a span of the trace that asked for it.
+    """
+    room = argument["key"].partition("/")[0]
+    configure_traces(f"{room}-ray", argument["traces"])
     try:
-        report.succeeded(work())
+        with span_of(f"{room} on Ray", argument["trace"], submission=argument["submission"]):
+            value = work()
+        report.succeeded(value)
     except Exception as error:
         if not isinstance(error, StageError):
             traceback.print_exc()

@@ -23,6 +23,7 @@ from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import Store
 from kyara_rayjobs.api import ENDED, RayApi, RayUnreachableError
 from kyara_rayjobs.report import read_checkpoint, read_record
+from kyara_rpc import carried_trace
 from kyara_stage import StageContext, StageError
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ class RayRun:
 
     def entrypoint(self, key: str, submission: str) -> str:
         """The job's command line."""
-        argument = json.dumps({"key": key, "submission": submission, **self.spec}, sort_keys=True)
+        told = {"key": key, "submission": submission, **self.spec, "trace": carried_trace()}
+        argument = json.dumps(told, sort_keys=True)
         return shlex.join([self.python, "-m", self.module, argument])
 
 

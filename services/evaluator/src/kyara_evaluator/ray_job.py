@@ -26,7 +26,7 @@ def main() -> None:
     report = RunReport.open(argument)
     report.begin("starting the preview model")
     ray.init(address="auto", log_to_driver=False)
-    run_reported(report, lambda: _draw_all(argument, report))
+    run_reported(report, argument, lambda: _draw_all(argument, report))
 
 
 def _draw_all(argument: dict[str, Any], report: RunReport) -> dict[str, Any]:

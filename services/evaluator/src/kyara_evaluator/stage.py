@@ -72,7 +72,13 @@ def _on_ray(settings: EvaluatorSettings, params: EvaluateParams, prompts: Sequen
         "model_folder": str(local_path(params.preview_model, settings.models)),
         **settings.model_dump(include={"threads", "num_cpus", "num_gpus", "max_replicas", "idle_s"}),
     }
-    spec = {"store": settings.store, "requests": [request.to_json() for request in requests], "placement": placement}
+    spec = {
+        "store": settings.store,
+        "requests": [request.to_json() for request in requests],
+        "placement": placement,
+        "num_gpus": settings.num_gpus,
+        "traces": settings.traces,
+    }
     return RayRun("evaluator", "kyara_evaluator.ray_job", spec, settings.python)
 
 

@@ -13,7 +13,7 @@ from kyara_jobs.server import JobServicer
 from kyara_jobs.settings import JobsSettings
 from kyara_jobs.stage_call import StageServers
 from kyara_jobs.worker import connected, worker
-from kyara_rpc import configure_logs, load_settings, serve_until_stopped
+from kyara_rpc import configure_logs, configure_traces, load_settings, serve_until_stopped
 from kyara_rpc.tokens import Verifier
 
 
@@ -23,7 +23,8 @@ async def serve(settings: JobsSettings) -> None:
     access = Access(Verifier(settings.auth_key, settings.auth_audience) if settings.auth_key else None)
     client = await connected(settings.temporal, settings.namespace)
     servicer = JobServicer(Desk(Engine(client, settings.task_queue), store, settings.quotas))
-    async with worker(client, settings.task_queue, Activities(store, StageServers(settings.stages, settings.tls))):
+    activities = Activities(store, StageServers(settings.stages, settings.tls), settings.gpu_hour_price)
+    async with worker(client, settings.task_queue, activities):
         await serve_until_stopped(
             settings,
             [SERVICE],
@@ -36,6 +37,7 @@ async def serve(settings: JobsSettings) -> None:
 if __name__ == "__main__":
     settings = load_settings(JobsSettings)
     configure_logs("jobs", settings.log_level)
+    configure_traces("jobs", settings.traces)
     try:
         asyncio.run(serve(settings))
     except (StoreError, ValueError, RuntimeError) as error:

@@ -8,6 +8,7 @@ from temporalio import activity
 from kyara.jobs.v1.jobs_pb2 import Job, StageStatus
 from kyara.stage.v1.stage_pb2 import Action, ArtifactRef, Caller
 from kyara_artifacts import ImageSet, Store, get_json
+from kyara_jobs import metrics
 from kyara_jobs.merging import merged
 from kyara_jobs.order import DatasetFacts, Recognition, Verdict
 from kyara_jobs.records import Records
@@ -17,7 +18,8 @@ from kyara_jobs.stage_call import StageCall, StageServers
 class Activities:
     """The activities, over one store and the stage servers at their addresses."""
 
-    def __init__(self, store: Store, servers: StageServers) -> None:
+    def __init__(self, store: Store, servers: StageServers, gpu_hour_price: float = 0.0) -> None:
+        self._gpu_hour_price = gpu_hour_price
         self._store = store
         self._servers = servers
         self._records = Records(store)
@@ -63,3 +65,4 @@ class Activities:
     async def keep_record(self, job: Job) -> None:
         """Keep how a job ended, for when the engine has forgotten it."""
         await asyncio.to_thread(self._records.write, job)
+        metrics.job_ended(job, self._gpu_hour_price)

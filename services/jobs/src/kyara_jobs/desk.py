@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState
 from kyara_artifacts import Store, StoreError
+from kyara_jobs import metrics
 from kyara_jobs.engine import FINAL, Engine
 from kyara_jobs.orders import Refused, checked, invalid, job_id_of, new_job, order_of, recipe_of
 from kyara_jobs.quotas import Quota, Quotas
@@ -48,6 +49,7 @@ class Desk:
             # Started within the block: one that is only recorded would not count yet for who comes next.
             async with self._quotas.room_for_a_job(who.tenant):
                 await asyncio.to_thread(self._records.create, job)
+                metrics.CREATED.inc()
                 log.info("job created", job=job_id, tenant=who.tenant, recipe=full.recipe)
                 return await self._started(who, job)
         if (tenant_of(job), job.spec) != (who.tenant, full):

@@ -22,6 +22,8 @@ class JobsSettings(ServiceSettings):
     """Temporal task queue that workers of all replicas share."""
     store: str
     """Where artifacts and records are kept: file:///folder or s3://bucket/prefix?endpoint=http://host:port."""
+    gpu_hour_price: float = Field(default=0.0, ge=0)
+    """Price of a graphics card's hour, for the cost of a character in the metrics."""
     stages: dict[str, str] = Field(default_factory=dict)
     """Address of each room's stage server, for example keyframer: host:port."""
     auth_key: Path | None = None

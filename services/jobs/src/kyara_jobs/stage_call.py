@@ -19,7 +19,8 @@ from temporalio.exceptions import ApplicationError
 from kyara.jobs.v1.jobs_pb2 import JobState, StageStatus
 from kyara.stage.v1 import stage_pb2_grpc
 from kyara.stage.v1.stage_pb2 import Action, Caller, CancelRequest, Result, RunRequest, RunResponse
-from kyara_rpc import Tls, connect
+from kyara_jobs import metrics
+from kyara_rpc import Tls, carried_trace, connect
 
 BEAT_S = 3.0
 """How often the engine hears of the attempt, which is also how soon a cancellation gets here."""
@@ -71,6 +72,7 @@ class StageCall:
         self._stub = servers.stub(action.stage)
         self._request = RunRequest(action=action, caller=Caller(job=caller.job, attempt=str(self._attempt)))
         self.status = StageStatus(stage=action.stage, subject=subject, state=JobState.JOB_STATE_RUNNING, attempt=self._attempt)
+        self._asked = time.monotonic()
         self._log = log.bind(job=caller.job, stage=action.stage, subject=subject, attempt=self._attempt)
 
     async def result(self) -> StageStatus:
@@ -94,6 +96,7 @@ class StageCall:
             match event.WhichOneof("event"):
                 case "accepted":
                     self.status.action_sha256 = event.accepted.action_sha256
+                    metrics.QUEUED.labels(self.status.stage).observe(time.monotonic() - self._asked)
                 case "progress":
                     self.status.progress.CopyFrom(event.progress)
                 case "result":
@@ -103,7 +106,7 @@ class StageCall:
 
     async def _events(self) -> AsyncIterator[RunResponse]:
         """The stream's events, with heartbeats to the engine also while there is none."""
-        call = self._stub.Run(self._request, wait_for_ready=True)
+        call = self._stub.Run(self._request, wait_for_ready=True, metadata=tuple(carried_trace().items()))
         patience = REACH_S
         heard = time.monotonic()
         reading = asyncio.ensure_future(call.read())

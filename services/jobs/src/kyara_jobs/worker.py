@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 from temporalio.client import Client
+from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -13,14 +14,16 @@ from kyara_jobs.activities import Activities
 from kyara_jobs.character import CharacterToLora
 from kyara_jobs.pictures import PicturesToLora
 from kyara_jobs.video import FiguresOfEpisode, VideoToLoras
+from kyara_rpc import traces_are_sent
 
 WORKFLOWS = (VideoToLoras, PicturesToLora, FiguresOfEpisode, CharacterToLora)
 DATA_CONVERTER = pydantic_data_converter
 # Messages, recipes and activities' signatures are the same inside and outside; only the workflows' own code is isolated.
 RUNNER = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "google", "grpc", "grpc_status", "kyara", "kyara_artifacts", "kyara_rpc", "pydantic", "pydantic_core", "yaml",
-        "structlog", "kyara_jobs.activities", "kyara_jobs.order", "kyara_jobs.params", "kyara_jobs.recipe", "kyara_jobs.steps",
+        "google", "grpc", "grpc_status", "kyara", "kyara_artifacts", "kyara_rpc", "opentelemetry", "pydantic", "pydantic_core",
+        "yaml", "structlog", "kyara_jobs.activities", "kyara_jobs.order", "kyara_jobs.params", "kyara_jobs.recipe",
+        "kyara_jobs.steps",
     )
 )  # fmt: skip
 STAGES_AT_ONCE = 500
@@ -33,7 +36,9 @@ async def connected(address: str, namespace: str) -> Client:
     """A client of the engine, once it is there."""
     while True:
         try:
-            return await Client.connect(address, namespace=namespace, data_converter=DATA_CONVERTER)
+            # Its workers trace too. Traces travel in headers, which replay does not look at.
+            interceptors = [TracingInterceptor()] if traces_are_sent() else []
+            return await Client.connect(address, namespace=namespace, data_converter=DATA_CONVERTER, interceptors=interceptors)
         except RuntimeError as error:
             log.warning("waiting for Temporal", address=address, error=str(error))
             await asyncio.sleep(1)

@@ -64,6 +64,7 @@ def programs(settings: LocalSettings) -> list[Program]:
         port,
         temporal=temporal.address,
         store=store,
+        traces=settings.traces,
         stages="{" + ",".join(f'"{stage.name}":"{stage.address}"' for stage in stages) + "}",
     )
     return [temporal, ray, *models, *stages, jobs]
@@ -92,7 +93,7 @@ def _ray_folder(state: Path) -> Path:
 
 
 def _stage(room: str, port: int, store: str, inference: str, ray: Program, state: Path, settings: LocalSettings) -> Program:
-    values = {"store": store}
+    values = {"store": store, "traces": settings.traces}
     if room in _SLOTS:
         values["slots"] = str(_SLOTS[room])
     if room in _USE_INFERENCE:

@@ -16,7 +16,8 @@ from kyara_rayjobs import RunReport
 def main() -> None:
     """Have the task done, and wait for it."""
     argument = json.loads(sys.argv[1])
-    RunReport.open(argument).begin("waiting for a place on Ray")
+    # While it waits it holds no graphics card.
+    RunReport.open({**argument, "num_gpus": 0}).begin("waiting for a place on Ray")
     ray.init(address="auto", log_to_driver=True)
     task = ray.remote(_train).options(
         num_cpus=argument["num_cpus"], num_gpus=argument["num_gpus"], max_retries=argument["retries"]
@@ -31,7 +32,7 @@ def _train(argument: dict[str, Any]) -> None:
     from kyara_trainer.task import Task
 
     report = RunReport.open(argument)
-    run_reported(report, lambda: train_dataset(Task.from_json(argument), report))
+    run_reported(report, argument, lambda: train_dataset(Task.from_json(argument), report))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ async def run(ctx: StageContext[TrainerSettings], params: TrainParams, inputs: I
         threads=settings.threads,
     )
     resources = {"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus, "retries": settings.worker_retries}
-    on_ray = RayRun("trainer", "kyara_trainer.ray_job", {**task.to_json(), **resources}, settings.python)
+    spec = {**task.to_json(), **resources, "traces": settings.traces}
+    on_ray = RayRun("trainer", "kyara_trainer.ray_job", spec, settings.python)
     result = await follow(ctx, settings.ray, on_ray)
     for item in result["rejected"]:
         ctx.reject(item["item"], item["reason"])
