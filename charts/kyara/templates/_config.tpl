@@ -28,6 +28,9 @@ s3_region: {{ trimPrefix "region=" . }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if $root.Values.metrics.enabled }}
+metrics_listen: "[::]:{{ $root.Values.metrics.port }}"
+{{- end }}
 {{- if eq .name "jobs" }}
 {{- if $root.Values.auth.existingSecret }}
 auth_key: /etc/kyara/auth/key

@@ -184,9 +184,14 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
             log.info("ended", action=sha256, stage=operation.name, job=caller.job, code=status.code if status else None)
 
     async def _count_rejected(self, operation: Operation, result: RunResponse | None) -> None:
-        """Count what was set aside, by the kind of its reason."""
-        if result and result.result.rejected:
+        """Count what was set aside, by the kind of its reason. A store that is away costs the count, not the result."""
+        if not (result and result.result.rejected):
+            return
+        try:
             rejected = await asyncio.to_thread(get_json, self._store, result.result.outputs["rejected"])
+        except StoreError as error:
+            log.warning("what was set aside cannot be counted", stage=operation.name, error=str(error))
+        else:
             for item in rejected:
                 metrics.REJECTED.labels(operation.name, metrics.reason_kind(item["reason"])).inc()
 
