@@ -32,8 +32,9 @@ class MeasuredCalls(grpc.aio.ServerInterceptor):
         """The method's handler, measured."""
         handler: Any = await continuation(handler_call_details)
         method = str(handler_call_details.method)
-        # A caller may ask for any name, and each would become a series; only those that are served are counted.
-        if handler is None or handler.request_streaming:
+        # A caller may ask for any name, and each would become a series: only those that are served are counted. Health and
+        # reflection say nothing of Kyara's work.
+        if handler is None or handler.request_streaming or method.startswith("/grpc."):
             return handler
         given = {
             "request_deserializer": handler.request_deserializer,
