@@ -14,7 +14,7 @@ from tests.charts.rendering import EXAMPLES, ROOT, rendered
 
 VERSIONS = ("1.27.0", "1.37.0")
 CRDS = ROOT.parent / "shared" / "crds"
-CUSTOM = {"RayCluster", "ServiceMonitor", "Certificate"}
+CUSTOM = {"RayCluster", "ServiceMonitor", "PrometheusRule", "Certificate"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
