@@ -6,9 +6,11 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -169,13 +171,55 @@ def test_a_record_is_replaced(store: Store) -> None:
     assert store.get_record("jobs/1") == b"running"
 
 
+def listed(store: Store, prefix: str | None) -> list[str]:
+    return [record.name for record in store.list_records(prefix)]
+
+
 def test_records_are_listed_by_folder_and_in_order(store: Store) -> None:
     keys = ["jobs/b/2", "jobs/b-1", "jobs/b.1", "jobs/10", "jobs/a", "jobs/b/10", "jobs2/c", "actions/jobs"]
     for key in keys:
         store.put_record(key, b"x")
-    assert list(store.list_records("jobs")) == sorted(key for key in keys if key.startswith("jobs/"))
-    assert list(store.list_records("jobs/b")) == ["jobs/b/10", "jobs/b/2"]
-    assert list(store.list_records("nothing")) == []
+    assert listed(store, "jobs") == sorted(key for key in keys if key.startswith("jobs/"))
+    assert listed(store, "jobs/b") == ["jobs/b/10", "jobs/b/2"]
+    assert listed(store, "nothing") == []
+    assert listed(store, None) == sorted(keys)
+
+
+def test_a_listing_tells_size_and_age(store: Store) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    store.put_record("jobs/1", b"four")
+    digest = store.put(b"a blob")
+    (record,), (blob,) = store.list_records(), store.list_blobs()
+    assert (record.size, blob.size, blob.name) == (4, 6, digest.sha256)
+    for each in (record, blob):
+        assert before < each.written < datetime.now(UTC) + timedelta(seconds=2)
+
+
+def test_what_is_removed_is_gone_and_nothing_else(store: Store) -> None:
+    digests = store.put_all([str(n).encode() for n in range(10)])
+    for key in ("jobs/1", "jobs/2"):
+        store.put_record(key, b"x")
+    for _ in range(2):  # the second time there is nothing left to remove
+        store.remove_blobs([digest.sha256 for digest in digests[:7]])
+        store.remove_record("jobs/1")
+    assert {blob.name for blob in store.list_blobs()} == {digest.sha256 for digest in digests[7:]}
+    assert listed(store, None) == ["jobs/2"]
+    with pytest.raises(BlobMissing):
+        store.get(digests[0])
+    assert store.get(store.put(b"0")) == b"0"
+
+
+def test_a_blob_put_again_after_a_day_counts_as_new(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage is what nobody needed for long: a stage that makes a blob anew needs it."""
+    kept.store.put(b"a blob")
+    (first,) = kept.store.list_blobs()
+    time.sleep(1.1)  # S3 tells whole seconds
+    kept.store.put(b"a blob")
+    assert list(kept.store.list_blobs()) == [first]
+    monkeypatch.setattr("kyara_artifacts.store.FRESH", timedelta(seconds=1))
+    kept.store.put(b"a blob")
+    (again,) = kept.store.list_blobs()
+    assert again.written > first.written
 
 
 def test_a_reader_sees_one_record_or_the_other_but_no_mixture(kept: Kept) -> None:

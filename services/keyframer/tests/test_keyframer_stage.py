@@ -79,7 +79,7 @@ def test_segments_in_parallel_give_the_frames_of_one_walk(tmp_path: Path, long_v
 def test_another_attempt_goes_on_from_the_checkpoint_to_the_same_result(tmp_path: Path, long_video: Path, threads: int) -> None:
     bench = Bench(tmp_path / "store", threads)
     whole = bench.run(long_video)
-    (key,) = bench.store.list_records("checkpoints")
+    (key,) = (listed.name for listed in bench.store.list_records("checkpoints"))
     assert bench.run(long_video) == whole
     # The state is really used: what it says of an image kept earlier is what comes out.
     record = bench.store.get_record(key)

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -13,10 +15,12 @@ from kyara_artifacts.digests import CHUNK, digest_of, digest_of_file
 from kyara_artifacts.store import (
     BlobCorrupt,
     BlobMissing,
+    Kept,
     ParallelTransfers,
     check_key,
     check_sha256,
     full_disk_said,
+    is_fresh,
     verified,
 )
 
@@ -33,7 +37,7 @@ class DirectoryStore(ParallelTransfers):
 
     def put(self, data: bytes | Path) -> Digest:
         digest = digest_of_file(data) if isinstance(data, Path) else digest_of(data)
-        if not self.has(digest):
+        if not self._has_fresh(digest):
             with full_disk_said(self._blobs), self._new_file(self._blob(digest)) as file:
                 if isinstance(data, Path):
                     with data.open("rb") as source:
@@ -76,9 +80,23 @@ class DirectoryStore(ParallelTransfers):
         except FileNotFoundError:
             return None
 
-    def list_records(self, prefix: str) -> Iterator[str]:
-        folder = self._records / check_key(prefix)
-        yield from sorted(path.relative_to(self._records).as_posix() for path in folder.rglob("*") if path.is_file())
+    def list_records(self, prefix: str | None = None) -> Iterator[Kept]:
+        folder = self._records / check_key(prefix) if prefix is not None else self._records
+        yield from sorted(_files_in(folder, self._records), key=lambda each: each.name)
+
+    def remove_record(self, key: str) -> None:
+        (self._records / check_key(key)).unlink(missing_ok=True)
+
+    def list_blobs(self) -> Iterator[Kept]:
+        for folder in self._blobs.iterdir():
+            yield from _files_in(folder, folder)
+
+    def remove_blobs(self, sha256s: Sequence[str]) -> None:
+        for sha256 in sha256s:
+            self._blob(Digest(sha256=sha256)).unlink(missing_ok=True)
+
+    def _has_fresh(self, digest: Digest) -> bool:
+        return self.has(digest) and is_fresh(_written(self._blob(digest).stat()))
 
     def _blob(self, digest: Digest) -> Path:
         sha256 = check_sha256(digest.sha256)
@@ -98,6 +116,21 @@ class DirectoryStore(ParallelTransfers):
                 Path(file.name).unlink(missing_ok=True)
                 raise
         _sync_folder(path.parent)
+
+
+def _files_in(folder: Path, root: Path) -> Iterator[Kept]:
+    """The files below `folder`, named from `root`."""
+    for path in folder.rglob("*"):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            continue  # removed since it was listed
+        if stat.S_ISREG(found.st_mode):
+            yield Kept(path.relative_to(root).as_posix(), found.st_size, _written(found))
+
+
+def _written(found: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(found.st_mtime, UTC)
 
 
 def _copy_checked(source: IO[bytes], target: IO[bytes], digest: Digest) -> None:

@@ -3,13 +3,16 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
 from kyara.stage.v1.stage_pb2 import Digest
@@ -18,12 +21,14 @@ from kyara_artifacts.store import (
     PARALLEL,
     BlobCorrupt,
     BlobMissing,
+    Kept,
     ParallelTransfers,
     StoreError,
     StoreFull,
     check_key,
     check_sha256,
     full_disk_said,
+    is_fresh,
     verified,
 )
 
@@ -91,7 +96,8 @@ class S3Store(ParallelTransfers):
 
     def put(self, data: bytes | Path) -> Digest:
         digest = digest_of_file(data) if isinstance(data, Path) else digest_of(data)
-        if not self.has(digest):
+        found = self._stat(self._blob(digest))
+        if not found or found.size != digest.size_bytes or not is_fresh(found.written):
             self._put_object(self._blob(digest), data)
         return digest
 
@@ -124,12 +130,8 @@ class S3Store(ParallelTransfers):
             part.unlink(missing_ok=True)
 
     def has(self, digest: Digest) -> bool:
-        name = self._blob(digest)
-        try:
-            with refusals_said(name):
-                return self._client.stat_object(self._bucket, name).size == digest.size_bytes
-        except NoObject:
-            return False
+        found = self._stat(self._blob(digest))
+        return found is not None and found.size == digest.size_bytes
 
     def put_record(self, key: str, value: bytes) -> None:
         self._put_object(f"{self._prefix}records/{check_key(key)}", value)
@@ -140,12 +142,41 @@ class S3Store(ParallelTransfers):
         except NoObject:
             return None
 
-    def list_records(self, prefix: str) -> Iterator[str]:
-        start = f"{self._prefix}records/"
-        folder = f"{start}{check_key(prefix)}/"
+    def list_records(self, prefix: str | None = None) -> Iterator[Kept]:
+        folder = f"records/{check_key(prefix)}/" if prefix is not None else "records/"
+        yield from sorted(self._list(folder, "records/"), key=lambda each: each.name)
+
+    def remove_record(self, key: str) -> None:
+        name = f"{self._prefix}records/{check_key(key)}"
+        with refusals_said(name):
+            self._client.remove_object(self._bucket, name)
+
+    def list_blobs(self) -> Iterator[Kept]:
+        for each in self._list("blobs/", "blobs/"):
+            yield replace(each, name=each.name.rpartition("/")[2])
+
+    def remove_blobs(self, sha256s: Sequence[str]) -> None:
+        names = [self._blob(Digest(sha256=sha256)) for sha256 in sha256s]
+        with refusals_said(f"the removal of {len(names)} blobs"):
+            refused = list(self._client.remove_objects(self._bucket, [DeleteObject(name) for name in names]))
+        if refused:
+            raise StoreError(f"the S3 server kept {len(refused)} of {len(names)} blobs: {refused[0].name}: {refused[0].message}")
+
+    def _list(self, folder: str, root: str) -> Iterator[Kept]:
+        """The objects below `folder`, named from `root`."""
         with refusals_said(folder):
-            objects = list(self._client.list_objects(self._bucket, prefix=folder, recursive=True))
-        yield from sorted(item.object_name.removeprefix(start) for item in objects if item.object_name)
+            for item in self._client.list_objects(self._bucket, prefix=self._prefix + folder, recursive=True):
+                if item.object_name and item.last_modified:
+                    name = item.object_name.removeprefix(self._prefix + root)
+                    yield Kept(name, item.size or 0, item.last_modified)
+
+    def _stat(self, name: str) -> Kept | None:
+        try:
+            with refusals_said(name):
+                found = self._client.stat_object(self._bucket, name)
+        except NoObject:
+            return None
+        return Kept(name, found.size or 0, found.last_modified or datetime.min.replace(tzinfo=UTC))
 
     def _blob(self, digest: Digest) -> str:
         sha256 = check_sha256(digest.sha256)

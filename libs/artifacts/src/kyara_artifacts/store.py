@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +22,8 @@ from urllib.parse import urlsplit
 from kyara.stage.v1.stage_pb2 import Digest
 
 PARALLEL = 8
+FRESH = timedelta(days=1)
+"""A blob that is put again after this long is written again, so that its age tells when it was last made or needed anew."""
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -48,11 +52,21 @@ class StoreFull(StoreError):
     """No room is left for what should be written."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A blob, named by its SHA-256, or a record, named by its key, as a listing shows it."""
+
+    name: str
+    size: int
+    written: datetime
+    """UTC."""
+
+
 class Store(Protocol):
     """What a directory and S3 both give. Methods may be called from several threads."""
 
     def put(self, data: bytes | Path) -> Digest:
-        """Keep a blob; nothing is written when it is there already. Raises StoreFull."""
+        """Keep a blob; nothing is written when it is there already, and fresh. Raises StoreFull."""
         ...
 
     def get(self, digest: Digest) -> bytes:
@@ -75,8 +89,20 @@ class Store(Protocol):
         """A record, or None."""
         ...
 
-    def list_records(self, prefix: str) -> Iterator[str]:
-        """Keys of the records under `prefix` (a folder, such as `jobs`), sorted."""
+    def list_records(self, prefix: str | None = None) -> Iterator[Kept]:
+        """The records under `prefix` (a folder, such as `jobs`), or all, sorted by key."""
+        ...
+
+    def remove_record(self, key: str) -> None:
+        """Remove a record; one that is not there is none to remove."""
+        ...
+
+    def list_blobs(self) -> Iterator[Kept]:
+        """All blobs, in no order. What is put or removed meanwhile may be missing."""
+        ...
+
+    def remove_blobs(self, sha256s: Sequence[str]) -> None:
+        """Remove blobs; one that is not there is none to remove."""
         ...
 
     def put_all(self, items: Sequence[bytes | Path]) -> list[Digest]:
@@ -108,6 +134,11 @@ class ParallelTransfers:
             while ahead:
                 yield ahead.pop(0).result()
                 ahead += [pool.submit(self.get, digest) for digest in islice(waiting, 1)]
+
+
+def is_fresh(written: datetime) -> bool:
+    """Whether what was written at this time need not be written again."""
+    return datetime.now(UTC) - written < FRESH
 
 
 def check_key(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Commands on jobs: list, watch, show, cancel, retry, clusters, name."""
+"""Commands on jobs: list, watch, show, cancel, retry, forget, clusters, name."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ from rich.table import Table
 from kyara.jobs.v1.jobs_pb2 import (
     CancelJobRequest,
     CharacterStatus,
+    ForgetJobRequest,
     GetJobRequest,
     Job,
     ListJobsRequest,
@@ -68,6 +69,12 @@ def retry(job_id: JobId, address: Address = "127.0.0.1:7400", as_json: AsJson = 
     """Start a failed or cancelled job again; finished stages answer from their results."""
     with jobs_at(address) as service:
         _say(service.RetryJob(RetryJobRequest(id=job_id), timeout=CALL_WITHIN_S).job, as_json)
+
+
+def forget(job_id: JobId, address: Address = "127.0.0.1:7400") -> None:
+    """Remove a job that has ended from the list; what it alone made goes with the next `kyara gc`."""
+    with jobs_at(address) as service:
+        service.ForgetJob(ForgetJobRequest(id=job_id), timeout=CALL_WITHIN_S)
 
 
 def clusters(

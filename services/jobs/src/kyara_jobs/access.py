@@ -29,6 +29,8 @@ NEEDS = {
     "CancelJob": Role.SUBMIT,
     "RetryJob": Role.SUBMIT,
     "NameClusters": Role.SUBMIT,
+    "ForgetJob": Role.SUBMIT,
+    "CollectGarbage": Role.ADMIN,
 }
 REFUSALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND"})
 ANYBODY = Identity("anonymous", DEFAULT_TENANT, frozenset({Role.ADMIN}), math.inf)
@@ -109,7 +111,7 @@ class Access(grpc.aio.ServerInterceptor):
             code = set_by_us.name if isinstance(set_by_us, grpc.StatusCode) else "UNKNOWN"
             raise
         finally:
-            if NEEDS[method] is Role.SUBMIT or code in REFUSALS:
+            if NEEDS[method] is not Role.READ or code in REFUSALS:
                 self._audit.info("audit", **line, code=code)
 
     async def _who(self, context: Context) -> Identity:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 
 import grpc
 import structlog
@@ -10,10 +11,11 @@ from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedErro
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState
+from kyara.jobs.v1.jobs_pb2 import CollectGarbageResponse, Job, JobSpec, JobState
 from kyara_artifacts import Store, StoreError
 from kyara_jobs import metrics
 from kyara_jobs.engine import FINAL, Engine
+from kyara_jobs.garbage import Collector, Rules
 from kyara_jobs.orders import Refused, checked, invalid, job_id_of, new_job, order_of, recipe_of
 from kyara_jobs.quotas import Quota, Quotas
 from kyara_jobs.records import Records, tenant_of
@@ -23,6 +25,9 @@ PAGE = 50
 LONGEST_PAGE = 200
 POLL_S = 0.5
 KEEPALIVE_S = 10.0
+GRACE_DAYS = 7
+LEAST_GRACE_DAYS = 2
+"""A blob that was put again within a day is not written again, so that its age may be a day too high."""
 
 log = structlog.get_logger()
 
@@ -37,6 +42,7 @@ class Desk:
         self._engine = engine
         self._records = Records(store)
         self._quotas = Quotas(quotas, self._records, store, self._now_or_recorded)
+        self._garbage = Collector(store, self._now)
         self._looks: dict[str, asyncio.Task[Job]] = {}
 
     async def create(self, who: Identity, request_id: str, spec: JobSpec) -> Job:
@@ -130,6 +136,25 @@ class Desk:
                 raise _too_late(job, "it ended meanwhile") from error
             raise
         return await self.get(who, job_id)
+
+    async def forget(self, who: Identity, job_id: str) -> None:
+        """Remove the record of a job that has ended."""
+        job = await self.get(who, job_id)
+        if job.state not in FINAL:
+            raise _too_late(job, "only a job that has ended can be forgotten; cancel it first")
+        await asyncio.to_thread(self._records.forget, job)
+        log.info("job forgotten", job=job_id)
+
+    async def collect_garbage(self, grace_days: int, forget_days: int, dry_run: bool) -> AsyncIterator[CollectGarbageResponse]:
+        """Remove from the store what no job leads to; gives what was done so far."""
+        if grace_days and grace_days < LEAST_GRACE_DAYS:
+            message = f"grace_days: must be {LEAST_GRACE_DAYS} or more, since a stage at work counts on what it found a day ago"
+            raise invalid(message)
+        if forget_days < 0:
+            raise invalid("forget_after_days: must be 0, which keeps all jobs, or more")
+        forget_after = timedelta(days=forget_days) if forget_days else None
+        async for done in self._garbage.collect(Rules(timedelta(days=grace_days or GRACE_DAYS), forget_after, dry_run)):
+            yield done
 
     async def _started(self, who: Identity, job: Job) -> Job:
         return job if await self._engine.start(order_of(job)) else await self.get(who, job.id)

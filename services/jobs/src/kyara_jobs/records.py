@@ -6,6 +6,7 @@ has forgotten them. `timeline/<inverted time>-<id>.<tenant>` lists them newest f
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 from google.protobuf.json_format import MessageToJson, Parse
 
@@ -13,6 +14,9 @@ from kyara.jobs.v1.jobs_pb2 import Job
 from kyara_artifacts import Store
 from kyara_jobs.order import DEFAULT_TENANT
 
+JOBS = ("jobs/", "timeline/")
+"""Where records of jobs are."""
+PARALLEL = 8
 _ID = re.compile(r"[a-z0-9]+")
 _END_OF_TIME_MS = 10**14 - 1
 _DEFAULT = f".{DEFAULT_TENANT}"
@@ -36,8 +40,18 @@ class Records:
     def create(self, job: Job) -> None:
         """Record a new job, and list it."""
         self.write(job)
-        name = f"{_END_OF_TIME_MS - job.created.ToMilliseconds():014}-{job.id}.{tenant_of(job)}"
-        self._store.put_record(f"timeline/{name.removesuffix(_DEFAULT)}", b"{}")
+        self._store.put_record(_listing(job), b"{}")
+
+    def forget(self, job: Job) -> None:
+        """Remove a job that has ended. What it alone leads to is garbage then."""
+        self._store.remove_record(_listing(job))
+        self._store.remove_record(f"jobs/{job.id}")
+
+    def all(self) -> list[Job]:
+        """Every job as it was last recorded."""
+        ids = [record.name.partition("/")[2] for record in self._store.list_records("jobs")]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            return [job for job in pool.map(self.read, ids) if job]
 
     def page(self, size: int, token: str, tenant: str | None) -> tuple[list[Job], str]:
         """At most `size` jobs, newest first, after the page that gave `token`; and the next page's token, if any.
@@ -54,12 +68,19 @@ class Records:
         return [_listed_job(key)[0] for key in self._listed(tenant)]
 
     def _listed(self, tenant: str | None) -> list[str]:
-        return [key for key in self._store.list_records("timeline") if tenant in (None, _listed_job(key)[1])]
+        keys = [listed.name for listed in self._store.list_records("timeline")]
+        return [key for key in keys if tenant in (None, _listed_job(key)[1])]
 
 
 def tenant_of(job: Job) -> str:
     """Whose job it is."""
     return job.tenant or DEFAULT_TENANT
+
+
+def _listing(job: Job) -> str:
+    """Key of the record that lists the job."""
+    name = f"{_END_OF_TIME_MS - job.created.ToMilliseconds():014}-{job.id}.{tenant_of(job)}"
+    return f"timeline/{name.removesuffix(_DEFAULT)}"
 
 
 def _listed_job(key: str) -> tuple[str, str]:

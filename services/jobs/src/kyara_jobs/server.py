@@ -39,7 +39,7 @@ async def answering(context: Context) -> AsyncIterator[None]:
 
 
 class JobServicer(jobs_pb2_grpc.JobServiceServicer):
-    """Jobs: create, get, list, watch, cancel, retry, name; and the recipes."""
+    """Jobs: create, get, list, watch, cancel, retry, name, forget; the recipes; and the garbage."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -86,6 +86,21 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         async with answering(context):
             return pb.NameClustersResponse(job=await self._desk.name(caller(), request.id, request.names))
         raise AssertionError("abort raises")
+
+    async def ForgetJob(self, request: pb.ForgetJobRequest, context: Context) -> pb.ForgetJobResponse:
+        """Remove the record of a job that has ended."""
+        async with answering(context):
+            await self._desk.forget(caller(), request.id)
+            return pb.ForgetJobResponse()
+        raise AssertionError("abort raises")
+
+    async def CollectGarbage(
+        self, request: pb.CollectGarbageRequest, context: Context
+    ) -> AsyncIterator[pb.CollectGarbageResponse]:
+        """Remove from the store what no job leads to."""
+        async with answering(context):
+            async for done in self._desk.collect_garbage(request.grace_days, request.forget_after_days, request.dry_run):
+                yield done
 
     async def ListRecipes(self, request: pb.ListRecipesRequest, context: Context) -> pb.ListRecipesResponse:
         """The recipes that a job can name."""

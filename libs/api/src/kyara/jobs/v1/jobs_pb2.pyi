@@ -806,3 +806,105 @@ class ListRecipesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRecipesResponse: _TypeAlias = ListRecipesResponse  # noqa: Y015
+
+@_typing.final
+class ForgetJobRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetJobRequest: _TypeAlias = ForgetJobRequest  # noqa: Y015
+
+@_typing.final
+class ForgetJobResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetJobResponse: _TypeAlias = ForgetJobResponse  # noqa: Y015
+
+@_typing.final
+class CollectGarbageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRACE_DAYS_FIELD_NUMBER: _builtins.int
+    FORGET_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    grace_days: _builtins.int
+    """What was written in the last days stays; 2 or more, 0 means 7."""
+    forget_after_days: _builtins.int
+    """Jobs that ended longer ago are forgotten first; 0 keeps all."""
+    dry_run: _builtins.bool
+    """Only count what would go."""
+    def __init__(
+        self,
+        *,
+        grace_days: _builtins.int = ...,
+        forget_after_days: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "forget_after_days", b"forget_after_days", "grace_days", b"grace_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbageRequest: _TypeAlias = CollectGarbageRequest  # noqa: Y015
+
+@_typing.final
+class CollectGarbageResponse(_message.Message):
+    """What was done so far; the last one has the phase `done`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHASE_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    BLOBS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    BLOBS_KEPT_FIELD_NUMBER: _builtins.int
+    BYTES_KEPT_FIELD_NUMBER: _builtins.int
+    phase: _builtins.str
+    jobs: _builtins.int
+    """Jobs forgotten, and records and blobs removed."""
+    records: _builtins.int
+    blobs: _builtins.int
+    bytes: _builtins.int
+    blobs_kept: _builtins.int
+    bytes_kept: _builtins.int
+    def __init__(
+        self,
+        *,
+        phase: _builtins.str = ...,
+        jobs: _builtins.int = ...,
+        records: _builtins.int = ...,
+        blobs: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        blobs_kept: _builtins.int = ...,
+        bytes_kept: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blobs", b"blobs", "blobs_kept", b"blobs_kept", "bytes", b"bytes", "bytes_kept", b"bytes_kept", "jobs", b"jobs", "phase", b"phase", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbageResponse: _TypeAlias = CollectGarbageResponse  # noqa: Y015

@@ -74,6 +74,16 @@ class JobServiceStub:
                 request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesRequest.SerializeToString,
                 response_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesResponse.FromString,
                 _registered_method=True)
+        self.ForgetJob = channel.unary_unary(
+                '/kyara.jobs.v1.JobService/ForgetJob',
+                request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ForgetJobRequest.SerializeToString,
+                response_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ForgetJobResponse.FromString,
+                _registered_method=True)
+        self.CollectGarbage = channel.unary_stream(
+                '/kyara.jobs.v1.JobService/CollectGarbage',
+                request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.CollectGarbageResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -131,6 +141,20 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForgetJob(self, request, context):
+        """Removes the record of a job that has ended. What it alone leads to is garbage then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectGarbage(self, request, context):
+        """Removes from the store what no job leads to, for admins. It goes on only while somebody listens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -173,6 +197,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ListRecipes,
                     request_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesRequest.FromString,
                     response_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesResponse.SerializeToString,
+            ),
+            'ForgetJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetJob,
+                    request_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ForgetJobRequest.FromString,
+                    response_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ForgetJobResponse.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_stream_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.CollectGarbageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -391,6 +425,60 @@ class JobService:
             '/kyara.jobs.v1.JobService/ListRecipes',
             kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesRequest.SerializeToString,
             kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyara.jobs.v1.JobService/ForgetJob',
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.ForgetJobRequest.SerializeToString,
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.ForgetJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/kyara.jobs.v1.JobService/CollectGarbage',
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.CollectGarbageRequest.SerializeToString,
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.CollectGarbageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class JobServiceStub:
     NameClusters: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]
     """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
     ListRecipes: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]
+    ForgetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ForgetJobRequest, _jobs_pb2.ForgetJobResponse]
+    """Removes the record of a job that has ended. What it alone leads to is garbage then."""
+    CollectGarbage: _grpc.UnaryStreamMultiCallable[_jobs_pb2.CollectGarbageRequest, _jobs_pb2.CollectGarbageResponse]
+    """Removes from the store what no job leads to, for admins. It goes on only while somebody listens."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -59,6 +63,10 @@ class JobServiceAsyncStub(JobServiceStub):
     NameClusters: _aio.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]  # type: ignore[assignment]
     """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
     ListRecipes: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]  # type: ignore[assignment]
+    ForgetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ForgetJobRequest, _jobs_pb2.ForgetJobResponse]  # type: ignore[assignment]
+    """Removes the record of a job that has ended. What it alone leads to is garbage then."""
+    CollectGarbage: _aio.UnaryStreamMultiCallable[_jobs_pb2.CollectGarbageRequest, _jobs_pb2.CollectGarbageResponse]  # type: ignore[assignment]
+    """Removes from the store what no job leads to, for admins. It goes on only while somebody listens."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -120,5 +128,21 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.ListRecipesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.ListRecipesResponse, _abc.Awaitable[_jobs_pb2.ListRecipesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ForgetJob(
+        self,
+        request: _jobs_pb2.ForgetJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.ForgetJobResponse, _abc.Awaitable[_jobs_pb2.ForgetJobResponse]]:
+        """Removes the record of a job that has ended. What it alone leads to is garbage then."""
+
+    @_abc_1.abstractmethod
+    def CollectGarbage(
+        self,
+        request: _jobs_pb2.CollectGarbageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_jobs_pb2.CollectGarbageResponse], _abc.AsyncIterator[_jobs_pb2.CollectGarbageResponse]]:
+        """Removes from the store what no job leads to, for admins. It goes on only while somebody listens."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
