@@ -14,6 +14,8 @@ CHART = ROOT / "charts" / "kyara"
 EXAMPLES = {path.stem: path for path in sorted((CHART / "values").glob("*.yaml"))}
 RELEASE, NAMESPACE = "demo", "anime"
 FULLNAME = f"{RELEASE}-kyara"
+PASSING = ("test", "models", "gc")
+"""Components whose pods do something and go."""
 
 Object = dict[str, Any]
 
@@ -57,8 +59,8 @@ class Rendered:
             name = f"{each['kind']} {each['metadata']['name']}"
             if each["kind"] == "Pod":
                 yield Pod(name, each["metadata"]["labels"], each["spec"])
-            elif each["kind"] in ("Deployment", "StatefulSet", "Job"):
-                template = each["spec"]["template"]
+            elif each["kind"] in ("Deployment", "StatefulSet", "Job", "CronJob"):
+                template = each["spec"].get("jobTemplate", each)["spec"]["template"]
                 yield Pod(name, template["metadata"]["labels"], template["spec"])
             elif each["kind"] == "RayCluster":
                 for group in [each["spec"]["headGroupSpec"], *each["spec"]["workerGroupSpecs"]]:

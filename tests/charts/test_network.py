@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kyara_fetcher.addresses import NOT_PUBLIC
-from tests.charts.rendering import EXAMPLES, NAMESPACE, Object, Pod, Rendered, example, render, rendered
+from tests.charts.rendering import EXAMPLES, NAMESPACE, PASSING, Object, Pod, Rendered, example, render, rendered
 
 PUBLIC = ("8.8.8.8", "151.101.1.6", "2606:4700::6810:85e5")
 PRIVATE = (
@@ -22,9 +22,9 @@ PORTS = (22, 53, 80, 443, 3306, 6443, 6881, 51413)
 
 
 def test_arrows_are_those_that_services_settings_speak_of() -> None:
-    """A service that is told an address may call there; jobs calls every stage, the pod of `helm test` jobs and the store."""
-    release = rendered("bundled")
-    expected = {("test", "jobs", 7400), ("test", "store", 8333)}
+    """A service that is told an address may call there; jobs calls every stage, what comes and goes calls jobs."""
+    release = render(example("bundled") | {"gc": {"schedule": "30 3 * * *"}})
+    expected = {("test", "jobs", 7400), ("test", "store", 8333), ("gc", "jobs", 7400)}
     for service in sorted({pod.component for pod in release.pods()} & _services()):
         told = release.settings(service)
         ports = {"store": 8333, "inference": 8001, "temporal": 7233}
@@ -121,7 +121,7 @@ def test_without_policies_there_are_none() -> None:
 
 
 def _services() -> set[str]:
-    return {pod.component for pod in rendered("external").pods()} - {"test", "models"}
+    return {pod.component for pod in rendered("external").pods()} - {*PASSING}
 
 
 def _each(release: Rendered) -> list[Pod]:

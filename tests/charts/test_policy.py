@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.charts.rendering import EXAMPLES, FULLNAME, Pod, example, render, rendered
+from kyara_cli.app import app
+from kyara_cli.exits import CommandError
+from tests.charts.rendering import EXAMPLES, FULLNAME, PASSING, Pod, example, render, rendered
 
 ALL_PODS = [pytest.param(pod, id=f"{name}: {pod.owner}") for name in EXAMPLES for pod in rendered(name).pods()]
 SERVICES = (
@@ -75,7 +77,7 @@ def test_secrets_come_from_secrets(pod: Pod) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_server_says_whether_it_serves(name: str) -> None:
     for pod in rendered(name).pods():
-        if pod.component in ("test", "models"):
+        if pod.component in PASSING:
             continue
         (container,) = pod.spec["containers"]
         assert {"readinessProbe", "livenessProbe"} <= container.keys()
@@ -89,7 +91,9 @@ def test_every_server_says_whether_it_serves(name: str) -> None:
 def test_every_server_outlives_a_drained_node(name: str) -> None:
     release = rendered(name)
     budgets = {each["metadata"]["name"]: each["spec"] for each in release.of("PodDisruptionBudget")}
-    servers = {pod.component: pod for pod in release.pods() if not re.search(r"^(test|models)$|-ray$", pod.component)}
+    servers = {
+        pod.component: pod for pod in release.pods() if pod.component not in PASSING and not pod.component.endswith("-ray")
+    }
     assert budgets.keys() == {f"{FULLNAME}-{component}" for component in servers}
     for component, pod in servers.items():
         assert budgets[f"{FULLNAME}-{component}"]["selector"]["matchLabels"].items() <= pod.labels.items()
@@ -179,6 +183,20 @@ def test_a_certificate_of_ones_own_asks_nothing_of_cert_manager() -> None:
     assert {"name": "tls", "secret": {"secretName": "mine", "defaultMode": 0o440}} in release.get("Deployment", "jobs")["spec"][
         "template"
     ]["spec"]["volumes"]
+
+
+def test_garbage_is_collected_on_schedule_by_a_command_that_exists() -> None:
+    (cron,) = rendered("external").of("CronJob")
+    assert cron["spec"]["schedule"] == "30 3 * * *" and cron["spec"]["concurrencyPolicy"] == "Forbid"
+    (pod,) = (pod for pod in rendered("external").pods() if pod.component == "gc")
+    (container,) = pod.containers
+    variables = {each["name"]: each for each in container["env"]}
+    assert variables["KYARA_TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "kyara-gc", "key": "token"}
+    assert "AWS_SECRET_ACCESS_KEY" not in variables, "it asks jobs to do it"
+    assert container["command"] == ["kyara", "gc", "--grace-days", "7", "--forget-after-days", "0"]
+    with pytest.raises(CommandError, match=r"127\.0\.0\.1:1"):
+        app([*container["command"][1:], "--address", "127.0.0.1:1"], standalone_mode=False)
+    assert not rendered("bundled").of("CronJob"), "unless asked for, nothing is removed"
 
 
 def test_models_are_read_where_the_job_puts_them() -> None:

@@ -22,6 +22,7 @@ trainer-ray: [store, trainer-ray, kubernetes]
 evaluator-ray: [store, evaluator-ray, kubernetes]
 models: [hub]
 test: [store, jobs]
+gc: [jobs]
 {{- end }}
 
 {{/* Port that a component is called on. */}}

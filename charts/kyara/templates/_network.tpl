@@ -5,6 +5,7 @@
 {{- if (get $.Values .).bundled.enabled }}{{ $names = append $names . }}{{ end }}
 {{- end }}
 {{- if .Values.ray.bundled.enabled }}{{ $names = concat $names (list "trainer-ray" "evaluator-ray") }}{{ end }}
+{{- if .Values.gc.schedule }}{{ $names = append $names "gc" }}{{ end }}
 {{- if include "kyara.fillsModels" . }}{{ $names = append $names "models" }}{{ end }}
 {{- toYaml $names }}
 {{- end }}
