@@ -216,7 +216,7 @@ def test_a_blob_put_again_after_a_day_counts_as_new(kept: Kept, monkeypatch: pyt
     time.sleep(1.1)  # S3 tells whole seconds
     kept.store.put(b"a blob")
     assert list(kept.store.list_blobs()) == [first]
-    monkeypatch.setattr("kyara_artifacts.store.FRESH", timedelta(seconds=1))
+    monkeypatch.setattr("kyara_artifacts.ages.FRESH", timedelta(seconds=1))
     kept.store.put(b"a blob")
     (again,) = kept.store.list_blobs()
     assert again.written > first.written

@@ -1,10 +1,11 @@
 """Artifacts: blobs named by their SHA-256, the manifests over them, and the store that keeps both."""
 
+from kyara_artifacts.ages import Kept
 from kyara_artifacts.boxes import Corners, covered, overlap
 from kyara_artifacts.digests import canonical_json, digest_of, digest_of_file
 from kyara_artifacts.manifests import Box, File, FileSet, Image, ImageSet, blobs_of, get_json, put_json, ref
 from kyara_artifacts.pictures import BadPicture, contact_sheet, png_bytes, put_picture, read_picture
-from kyara_artifacts.store import BlobCorrupt, BlobMissing, Kept, Store, StoreError, StoreFull, open_store
+from kyara_artifacts.store import BlobCorrupt, BlobMissing, Store, StoreError, StoreFull, open_store
 
 __all__ = [
     "BadPicture",

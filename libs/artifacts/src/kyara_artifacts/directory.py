@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import IO
 
 from kyara.stage.v1.stage_pb2 import Digest
+from kyara_artifacts.ages import Kept, is_fresh
 from kyara_artifacts.digests import CHUNK, digest_of, digest_of_file
 from kyara_artifacts.store import (
     BlobCorrupt,
     BlobMissing,
-    Kept,
     ParallelTransfers,
     check_key,
     check_sha256,
     full_disk_said,
-    is_fresh,
     verified,
 )
 

@@ -16,19 +16,18 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
 from kyara.stage.v1.stage_pb2 import Digest
+from kyara_artifacts.ages import Kept, is_fresh
 from kyara_artifacts.digests import CHUNK, digest_of, digest_of_file
 from kyara_artifacts.store import (
     PARALLEL,
     BlobCorrupt,
     BlobMissing,
-    Kept,
     ParallelTransfers,
     StoreError,
     StoreFull,
     check_key,
     check_sha256,
     full_disk_said,
-    is_fresh,
     verified,
 )
 

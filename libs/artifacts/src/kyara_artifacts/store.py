@@ -12,18 +12,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from kyara.stage.v1.stage_pb2 import Digest
+from kyara_artifacts.ages import Kept
 
 PARALLEL = 8
-FRESH = timedelta(days=1)
-"""A blob that is put again after this long is written again, so that its age tells when it was last made or needed anew."""
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -50,16 +47,6 @@ class BlobCorrupt(StoreError):
 
 class StoreFull(StoreError):
     """No room is left for what should be written."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A blob, named by its SHA-256, or a record, named by its key, as a listing shows it."""
-
-    name: str
-    size: int
-    written: datetime
-    """UTC."""
 
 
 class Store(Protocol):
@@ -134,11 +121,6 @@ class ParallelTransfers:
             while ahead:
                 yield ahead.pop(0).result()
                 ahead += [pool.submit(self.get, digest) for digest in islice(waiting, 1)]
-
-
-def is_fresh(written: datetime) -> bool:
-    """Whether what was written at this time need not be written again."""
-    return datetime.now(UTC) - written < FRESH
 
 
 def check_key(key: str) -> str:
