@@ -70,6 +70,14 @@ test-triton: setup $(TRITON_VENV)/.ready  ## The real tritonserver in the embedd
 load: setup  ## 1,000 small jobs at once, 10,000 jobs listed by page: out/load
 	$(BIN)/python -m tests.load
 
+.PHONY: test-scaling
+test-scaling: setup  ## A simulated Ray cluster: nodes from none to four and back, one lost, a head lost: out/scaling
+	$(BIN)/python -m pytest -m slow -s tests/scaling
+
+.PHONY: scaling-costs
+scaling-costs: setup  ## What a small job costs the store, Temporal, Ray and the models, at a thousand graphics cards
+	$(BIN)/python -m tests.scaling.costs
+
 .PHONY: check
 check: setup  ## Format, lint, types, walls, protos
 	$(BIN)/ruff format --check .

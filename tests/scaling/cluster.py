@@ -10,7 +10,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class Cluster:
     def kill(self) -> None:
         """Kill -9 the head and all nodes."""
         assert self._process
-        _kill(psutil.Process(self._process.pid))
+        _kill(_tree(psutil.Process(self._process.pid)))
         self._process.wait()
 
     def stop(self) -> None:
@@ -83,9 +83,7 @@ class Cluster:
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
-        for process in tree:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        _kill(tree)
         self._process.wait()
 
     def kill_node(self, node_id: str) -> None:
@@ -93,7 +91,7 @@ class Cluster:
         assert self._process
         processes = psutil.Process(self._process.pid).children(recursive=True)
         raylet = next(each for each in processes if each.name() == "raylet" and node_id in _environment(each))
-        _kill(raylet)
+        _kill(_tree(raylet))
 
     def head_processes(self) -> list[psutil.Process]:
         """Those of the head. The nodes' are children of the autoscaler, which starts them."""
@@ -169,10 +167,11 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def _kill(process: psutil.Process) -> None:
-    for each in _tree(process):
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for each in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
+    psutil.wait_procs(processes, STOP_S)
 
 
 def _environment(process: psutil.Process) -> str:

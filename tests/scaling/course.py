@@ -1,6 +1,7 @@
 """The show: runs on nodes that come from none, one of them lost in the middle, and all gone again when nothing is to do."""
 
 import asyncio
+import contextlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -35,8 +36,8 @@ class Course:
     """The last step of the run that lost its node, before it did."""
     steps_after: list[int]
     """Steps of it that were heard of after."""
-    head_mib: tuple[float, float]
-    """Memory of the head without runs, and with all eight."""
+    head: tuple[tuple[float, float], tuple[float, float]]
+    """Memory of the head in MiB and the seconds that its processors have worked, without runs and with all eight."""
     submit_s: list[float]
 
     @property
@@ -54,11 +55,12 @@ class Course:
         line = self.timeline
         lost, after = self.lost_and_next()
         killed = line.marks["a node is killed"]
+        gone = next(node for node in line.nodes if node.id == self.lost_node)
         assert lost.ended is not None and after.began is not None
         calm = [each for each in line.tries if each.began is not None and each.began < self.calm_ends]
         seconds = [each.ended - each.began for each in calm if each.ended is not None and each.began is not None]
         last = max(each.ended or 0.0 for each in line.tries)
-        base, full = self.head_mib
+        (base, idle_s), (full, busy_s) = self.head
         return {
             "nodes_at_most": NODES,
             "runs": RUNS,
@@ -67,7 +69,8 @@ class Course:
             "all_nodes_s": round(line.nodes[NODES - 1].came - line.submitted[0], 1),
             "run_median_s": round(statistics.median(seconds), 1),
             "eight_runs_s": round(self.calm_ends - line.submitted[0], 1),
-            "node_loss_noticed_s": round(lost.ended - killed, 1),
+            "run_loss_noticed_s": round(lost.ended - killed, 1),
+            "node_loss_noticed_s": round((gone.went or 0.0) - killed, 1),
             "run_again_after_loss_s": round(after.began - killed, 1),
             "step_before_loss": self.step_before,
             "first_step_heard_after_loss": self.steps_after[0],
@@ -77,6 +80,7 @@ class Course:
             "submit_ms": round(1000 * statistics.median(self.submit_s), 1),
             "head_mib": round(base, 1),
             "head_mib_per_run": round((full - base) / RUNS, 1),
+            "head_cpu_s_per_run": round((busy_s - idle_s) / RUNS, 1),
         }
 
 
@@ -96,12 +100,12 @@ class _Show:
 
     async def course(self) -> Course:
         submit_s = await self._submissions()
-        base = self._head_mib()
+        base = self._head()
         self._began = time.time()
         calm = self._runs("calm", RUNS)
         tasks = self._start(calm)
         await until(lambda: len(self._read().tries) == RUNS)
-        full = self._head_mib()
+        full = self._head()
         calm_outputs = await asyncio.gather(*tasks)
         self._mark("eight done")
         await until(lambda: not self._alive(), GONE_S)
@@ -127,7 +131,7 @@ class _Show:
             lost_node=lost,
             step_before=before[hit.action],
             steps_after=hit.steps_seen_after_last_start(),
-            head_mib=(base, full),
+            head=(base, full),
             submit_s=submit_s,
         )
 
@@ -164,15 +168,14 @@ class _Show:
     def _working(self) -> list[Try]:
         return [each for each in self._read().tries if each.began is not None and each.ended is None]
 
-    def _head_mib(self) -> float:
-        """Memory of the head's processes, those that it shares by their parts; runs wait in processes on it."""
-        total = 0
+    def _head(self) -> tuple[float, float]:
+        """Memory of the head's processes, what they share by its parts, and their processor time: runs wait in some of them."""
+        memory, seconds = 0, 0.0
         for process in self._cluster.head_processes():
-            try:
-                total += process.memory_full_info().pss
-            except psutil.NoSuchProcess:
-                continue
-        return total / MEBI
+            with contextlib.suppress(psutil.NoSuchProcess):
+                memory += process.memory_full_info().pss
+                seconds += process.cpu_times().user + process.cpu_times().system
+        return memory / MEBI, seconds
 
 
 def _restarted(runs: Sequence[Run]) -> Run:

@@ -138,7 +138,7 @@ class Timeline:
             for axes in (above, below):
                 axes.axvline(time, color="black", linestyle=":", linewidth=1)
             below.text(time, below.get_ylim()[1], f" {name}", va="top", size=8)
-        below.legend(loc="center right", frameon=False)
+        below.legend(loc="upper center", frameon=False)
         below.set_xlabel("seconds")
         below.set_ylabel("how many")
         path.parent.mkdir(parents=True, exist_ok=True)
