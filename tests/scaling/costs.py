@@ -19,7 +19,7 @@ from tests.scaling.small_job import Meter, measured
 JOB, RAY, LOAD = Path("out/scaling/job.json"), Path("out/scaling/results.json"), Path("out/load/results.json")
 RECIPE = "v1.4"
 OF_A_CHARACTER = ("curator.package", "trainer", "evaluator", "publisher.lora")
-MEGA = 1e6
+GROWN = "counted by stage, times what grows"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Assumed:
 
     cards: int = 1000
     """That train."""
+    ahead: float = 0.1
+    """Runs that wait, for each that is at work: a worker has its next one at once."""
+    head_gib: int = 64
+    """Memory of a large head."""
     training_min: float = 20.0
     """A LoRA of the recipe on an A100."""
     preview_s: float = 3.0
@@ -89,16 +93,15 @@ class Arithmetic:
 
     def _store(self) -> Iterator[Row]:
         given = self._assumed
-        objects = self._per_lora("objects")
         megabytes = (
             given.pictures * given.picture_mb * len(recipe_named(RECIPE).packaging.packages)
             + (self._saves + 6 * self._checkpoints) * given.save_mb
             + self._previews * given.preview_mb
             + (given.episode_mb + self._frames() * given.frame_mb) / given.characters
         )
-        yield Row(
-            "objects put", f"{objects:.0f} a LoRA, {objects * self.loras_per_s:.0f}/s", "counted by stage, times what grows"
-        )
+        for what in ("puts", "gets"):
+            number = self._per_lora(what)
+            yield Row(f"{what} of the store", f"{number:.0f} a LoRA, {number * self.loras_per_s:.0f}/s", GROWN)
         why = f"assumed sizes; {self._checkpoints} checkpoints are {6 * self._checkpoints * given.save_mb / megabytes:.0%} of it"
         yield Row("bytes put", f"{megabytes:.0f} MB a LoRA, {megabytes * self.loras_per_s:.0f} MB/s", why)
 
@@ -107,7 +110,7 @@ class Arithmetic:
         events = character + sum(above) / given.characters
         yield Row("Temporal's events", f"{events:.0f} a LoRA, {events * self.loras_per_s:.0f}/s", "counted in the histories")
         calls = self._calls()
-        yield Row("stage calls open at once", f"{calls}", "training, as many again that wait, and previews")
+        yield Row("stage calls open at once", f"{calls}", "trainings, those that wait, and previews")
         yield Row(
             "their heartbeats, each a write of Temporal's database",
             f"up to {calls}/s",
@@ -119,27 +122,22 @@ class Arithmetic:
             yield Row("stages ended", f"{self._stages() * self.loras_per_s:.1f}/s", why)
 
     def _head(self) -> Iterator[Row]:
-        given, ray = self._assumed, self._ray
-        runs = 2 * given.cards
-        yield Row("submissions to Ray", f"{2 * self.loras_per_s:.1f}/s over two heads", f"one takes {ray['submit_ms']} ms here")
+        ray, runs = self._ray, self._runs()
+        yield Row("submissions to Ray", f"{self.loras_per_s:.2f}/s on each of two heads", f"one answers in {ray['submit_ms']} ms")
+        yield Row("runs that one head has", f"{runs}", f"those at work, and {self._assumed.ahead:.0%} that wait")
         gib = (ray["head_mib"] + runs * ray["head_mib_per_run"]) / 1024
-        why = f"{ray['head_mib']:.0f} MiB, and {ray['head_mib_per_run']:.0f} MiB a run"
-        yield Row("memory of the trainer's head, as many waiting as at work", f"{gib:.0f} GiB", why)
-        yield Row(
-            "Ray's nodes and tasks", f"{given.cards} and {runs}", "Ray's own tested limits: 2,000 nodes, 10,000 tasks at once"
-        )
+        yield Row("memory of it", f"{gib:.0f} GiB", f"{ray['head_mib']:.0f} MiB, and {ray['head_mib_per_run']:.0f} MiB a run")
+        cards = (self._assumed.head_gib * 1024 - ray["head_mib"]) / ray["head_mib_per_run"] / (1 + self._assumed.ahead)
+        yield Row(f"cards that a head of {self._assumed.head_gib} GiB carries", f"{cards:.0f}", "the same")
         follower = self._job["trainer_follower_mib"]
-        yield Row(
-            "memory of all replicas of trainer", f"{runs * follower / 1024:.0f} GiB", f"{follower:.0f} MiB a run that is followed"
-        )
+        yield Row("memory of all replicas of trainer", f"{runs * follower / 1024:.0f} GiB", f"{follower:.0f} MiB for each run")
 
     def _models(self) -> Iterator[Row]:
-        requests = self._per_lora("requests")
-        number = f"{requests:.0f} a LoRA, {requests * self.loras_per_s:.0f}/s"
-        yield Row("requests to Triton", number, "counted by stage, times what grows")
+        requests = self._per_lora("models")
+        yield Row("requests to Triton", f"{requests:.0f} a LoRA, {requests * self.loras_per_s:.0f}/s", GROWN)
 
     def _per_lora(self, what: str) -> float:
-        """Objects or requests, of a LoRA and its part of an episode."""
+        """One of the meter's counts, for a LoRA and its part of an episode."""
         units = self._job["units"]
         grows = {
             "curator.package": self._assumed.pictures / units["pictures"],
@@ -165,8 +163,12 @@ class Arithmetic:
     def _stages(self) -> float:
         return len(OF_A_CHARACTER) + (self._job["stages"] - len(OF_A_CHARACTER)) / self._assumed.characters
 
+    def _runs(self) -> int:
+        return round(self._assumed.cards * (1 + self._assumed.ahead))
+
     def _calls(self) -> int:
-        return round(2 * self._assumed.cards + self.loras_per_s * self._previews * self._assumed.preview_s)
+        """Stage calls that jobs holds open: trainings, those that wait, and previews."""
+        return round(self._runs() + self.loras_per_s * self._previews * self._assumed.preview_s)
 
 
 def main() -> None:

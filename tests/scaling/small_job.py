@@ -1,26 +1,24 @@
 """What one small job costs the parts that all jobs share, counted while the real services do it.
 
-An episode of 40 s, recipe `miniature-quick`, one character. Objects and bytes are counted in the store, requests by the inference
-server's own metrics, events in the engine's histories. What is counted while a stage works is booked to that stage.
+An episode of 40 s, recipe `miniature-quick`, one character. The S3 server and the inference server count by themselves, in their
+metrics; events are counted in the engine's histories. What is counted while a stage works is booked to that stage.
 """
 
 import asyncio
 import os
 import re
 import tempfile
-import time
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
-from google.protobuf import json_format
 from temporalio.client import Client
 
-from kyara.jobs.v1.jobs_pb2 import CreateJobRequest, GetJobRequest, Job, JobSpec, JobState, VideoJob
+from kyara.jobs.v1.jobs_pb2 import CreateJobRequest, Job, JobSpec, JobState, VideoJob, WatchJobRequest
 from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_artifacts import FileSet, ImageSet
@@ -29,13 +27,14 @@ from kyara_miniature.episode import make_episode
 from kyara_rpc import connect_sync
 from tests.servers.kyara import Kyara, kyara_up
 from tests.servers.processes import free_port
+from tests.servers.s3 import s3_server
 
 EPISODE_S = 40
 RECIPE = "miniature-quick"
-POLL_S = 0.2
 LONGEST_S = 900
 MEBI = 1 << 20
-REQUESTS = re.compile(r'^kyara_grpc_call_seconds_count\{.*ModelInfer".*\} (\S+)$', re.MULTILINE)
+BUCKET = "kyara"
+S3 = "SeaweedFS_s3_"
 FOLLOWER = "kyara_stage.child"
 
 
@@ -43,40 +42,39 @@ FOLLOWER = "kyara_stage.child"
 class Meter:
     """Counts so far."""
 
-    objects: int = 0
-    bytes: int = 0
-    requests: int = 0
+    puts: int = 0
+    gets: int = 0
+    """Looks whether an object is there among them."""
+    bytes_put: int = 0
+    bytes_got: int = 0
+    models: int = 0
+    """Requests to the inference server."""
 
-    def minus(self, other: "Meter") -> "Meter":
-        """What was counted since `other`."""
-        return Meter(self.objects - other.objects, self.bytes - other.bytes, self.requests - other.requests)
-
-    def add(self, other: "Meter") -> None:
-        """Count on."""
-        self.objects, self.bytes, self.requests = (
-            self.objects + other.objects,
-            self.bytes + other.bytes,
-            self.requests + other.requests,
-        )
+    def plus(self, other: "Meter", sign: int = 1) -> "Meter":
+        """Both together, or with -1 what was counted since `other`."""
+        return Meter(*(mine + sign * its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
 
 def measured() -> dict[str, Any]:
     """Do the job, and count."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kyara-costs-")))
-        metrics = f"127.0.0.1:{free_port()}"
-        os.environ["KYARA_INFERENCE_METRICS_LISTEN"] = metrics
+        s3 = stack.enter_context(s3_server(folder))
+        inference = f"127.0.0.1:{free_port()}"
+        os.environ.update({"KYARA_INFERENCE_METRICS_LISTEN": inference, **s3.environment})
+        s3.client().make_bucket(BUCKET)
         make_episode(folder / "episode.mkv", 11, seconds=EPISODE_S, main=2, width=960, height=540)
-        kyara = stack.enter_context(kyara_up(folder / "state"))
+        kyara = stack.enter_context(kyara_up(folder / "state", store=s3.url(BUCKET)))
         jobs = JobServiceStub(stack.enter_context(connect_sync(kyara.address)))
-        return _Count(kyara, jobs, f"http://{metrics}/metrics").of(folder / "episode.mkv", folder / "published")
+        count = _Count(kyara, jobs, (s3.metrics, f"http://{inference}/metrics"))
+        return count.of(folder / "episode.mkv", folder / "published")
 
 
 class _Count:
-    def __init__(self, kyara: Kyara, jobs: JobServiceStub, metrics: str) -> None:
+    def __init__(self, kyara: Kyara, jobs: JobServiceStub, pages: tuple[str, str]) -> None:
         self._kyara = kyara
         self._jobs = jobs
-        self._metrics = metrics
+        self._pages = pages
         self._by_stage: defaultdict[str, Meter] = defaultdict(Meter)
         self._follower_mib = 0.0
 
@@ -86,37 +84,39 @@ class _Count:
         spec = JobSpec(name="costs", recipe=RECIPE, publish=Target(folder=str(published)), video=video)
         job = self._followed(self._jobs.CreateJob(CreateJobRequest(request_id="costs", spec=spec)).job.id)
         assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
-        events = asyncio.run(_events(self._kyara))
         return {
             "episode_s": EPISODE_S,
             "job_s": round((job.ended.ToMilliseconds() - job.created.ToMilliseconds()) / 1000, 1),
             "stages": len(job.stages),
-            "workflow_events": events,
+            "workflow_events": asyncio.run(_events(self._kyara)),
             "trainer_follower_mib": round(self._follower_mib, 1),
             "units": self._units(job),
             "by_stage": {stage: asdict(meter) for stage, meter in self._by_stage.items()},
         }
 
     def _followed(self, job_id: str) -> Job:
-        before, running = self._read(), "start"
-        began = time.monotonic()
-        while True:
-            job = self._jobs.GetJob(GetJobRequest(id=job_id)).job
+        """The job, once it has ended; watching it reads nothing from the store but once."""
+        job, before, running = Job(), self._read(), "start"
+        for answer in self._jobs.WatchJob(WatchJobRequest(id=job_id), timeout=LONGEST_S):
+            job, now = answer.job, self._read()
+            self._by_stage[running] = self._by_stage[running].plus(now.plus(before, -1))
             working = sorted({stage.stage for stage in job.stages if stage.state == JobState.JOB_STATE_RUNNING})
-            now = self._read()
-            self._by_stage[running].add(now.minus(before))
             before, running = now, "+".join(working) or running
             if running == "trainer":
                 self._follower_mib = max(self._follower_mib, self._followers_mib())
-            if job.HasField("ended"):
-                return job
-            assert time.monotonic() - began < LONGEST_S, json_format.MessageToJson(job)
-            time.sleep(POLL_S)
+        return job
 
     def _read(self) -> Meter:
-        sizes = [file.stat().st_size for file in _files(self._kyara.state / "store")]
-        page = httpx.get(self._metrics, trust_env=False).text
-        return Meter(len(sizes), sum(sizes), int(sum(map(float, REQUESTS.findall(page)))))
+        s3, inference = (httpx.get(page, trust_env=False).text for page in self._pages)
+        asked = rf'{S3}request_total{{bucket="{BUCKET}",.*type='
+        moved = rf"{S3}bucket_traffic_"
+        return Meter(
+            puts=_sum(rf'{asked}"PUT"}}', s3),
+            gets=_sum(rf'{asked}"GET"}}', s3),
+            bytes_put=_sum(rf'{moved}received_bytes_total{{bucket="{BUCKET}"}}', s3),
+            bytes_got=_sum(rf'{moved}sent_bytes_total{{bucket="{BUCKET}"}}', s3),
+            models=_sum(r'kyara_grpc_call_seconds_count{.*ModelInfer".*}', inference),
+        )
 
     def _followers_mib(self) -> float:
         children = psutil.Process(self._kyara.pid_of("trainer")).children()
@@ -135,9 +135,9 @@ class _Count:
         }
 
 
-def _files(root: Path) -> list[Path]:
-    """The store's objects; what is only being written is none yet."""
-    return [file for part in ("blobs", "records") for file in (root / part).rglob("*") if file.is_file()]
+def _sum(series: str, page: str) -> int:
+    """Sum of the values on a page of metrics of the series that match."""
+    return int(sum(map(float, re.findall(rf"^{series} (\S+)$", page, re.MULTILINE))))
 
 
 async def _events(kyara: Kyara) -> dict[str, int]:

@@ -31,6 +31,7 @@ class S3Server:
         }
         flags = {
             **ports,
+            "metricsPort": free_port(),
             "dir": data,
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
@@ -46,6 +47,7 @@ class S3Server:
             "s3.autoCreateBucket": "false",
         }
         self.address = f"127.0.0.1:{ports['s3.port']}"
+        self.metrics = f"http://127.0.0.1:{flags['metricsPort']}/metrics"
         self._command = [program, "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in flags.items())]
         self._log = folder / "weed.log"
         self._process: subprocess.Popen[bytes] | None = None
