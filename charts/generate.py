@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from charts.documented import Documented, read_documented
-from kyara_fetcher.addresses import NOT_PUBLIC
+from kyara_outside import NOT_PUBLIC
 from kyara_rpc import ServiceSettings
 
 CHART = Path(__file__).parent / "kyara"

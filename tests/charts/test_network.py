@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kyara_fetcher.addresses import NOT_PUBLIC
+from kyara_outside import NOT_PUBLIC
 from tests.charts.rendering import EXAMPLES, NAMESPACE, PASSING, Object, Pod, Rendered, example, render, rendered
 
 PUBLIC = ("8.8.8.8", "151.101.1.6", "2606:4700::6810:85e5")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kyara_fetcher.addresses import is_public
 from kyara_fetcher.seed import make_torrent
+from kyara_outside import is_public
 from kyara_stage import StageError
 from services.fetcher.tests.fetcher_bench import Bench
 from services.fetcher.tests.fetcher_swarm import film, torrent_of

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from kyara.crawler.v1.crawler_pb2 import CollectParams, ResolveParams
+from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import BadPicture, File, FileSet, Image, ImageSet, put_picture, read_picture
+from kyara_crawler.character import POSTS, fetch, pin
 from kyara_crawler.folder import BadFolder, Unreadable, files_in
 from kyara_crawler.settings import CrawlerSettings
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
@@ -14,10 +16,22 @@ Context = StageContext[CrawlerSettings]
 
 
 async def resolve(ctx: Context, params: ResolveParams, inputs: Inputs) -> Outputs:
-    """Pin what a folder holds now: every file's bytes go into the store, and `pinned` (file-set) names them."""
+    """Pin what a source holds now: a folder's files (`pinned` is a file-set of them), or posts on the web (`posts`)."""
     assert not inputs
+    if params.HasField("web") == bool(params.folder):
+        raise StageError.invalid("give either a folder or what to look for on the web")
+    return await pin(ctx, params.web) if params.HasField("web") else _pin_folder(ctx, params.folder)
+
+
+async def collect(ctx: Context, params: CollectParams, inputs: Inputs) -> Outputs:
+    """Decode every pinned picture whole; what is none, or there twice, is set aside."""
+    pinned, max_pixels = inputs["pinned"], params.max_pixels or MAX_PIXELS
+    return await fetch(ctx, pinned, max_pixels) if pinned.kind == POSTS else _decode(ctx, pinned, max_pixels)
+
+
+def _pin_folder(ctx: Context, folder: str) -> Outputs:
     try:
-        found = files_in(Path(params.folder))
+        found = files_in(Path(folder))
     except BadFolder as error:
         raise StageError.invalid(str(error)) from error
     pinned: list[File] = []
@@ -34,15 +48,14 @@ async def resolve(ctx: Context, params: ResolveParams, inputs: Inputs) -> Output
     return {"pinned": FileSet(files=tuple(pinned)).save(ctx.store)}
 
 
-async def collect(ctx: Context, params: CollectParams, inputs: Inputs) -> Outputs:
-    """Decode every pinned file whole; what is no picture, or there twice, is set aside."""
-    files = FileSet.load(ctx.store, inputs["pinned"]).files
+def _decode(ctx: Context, pinned: ArtifactRef, max_pixels: int) -> Outputs:
+    files = FileSet.load(ctx.store, pinned).files
     images: list[Image] = []
     first: dict[str, str] = {}
     contents = ctx.store.get_all([file.digest for file in files])
     for file, data in zip(ctx.track(files, "decoding", "files"), contents, strict=True):
         try:
-            picture = read_picture(data, params.max_pixels or MAX_PIXELS)
+            picture = read_picture(data, max_pixels)
         except BadPicture as error:
             ctx.reject(file.name, str(error))
             continue

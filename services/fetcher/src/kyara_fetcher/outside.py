@@ -1,13 +1,11 @@
 """Small files from links that users give: http and https only, public addresses only, a size and a time at most."""
 
 import asyncio
-import re
-import socket
 
 import httpx
 
-from kyara_fetcher.addresses import is_public
 from kyara_fetcher.swarm import USER_AGENT
+from kyara_outside import NotPublic, PublicOnly, without_secrets
 from kyara_stage import StageError
 
 _MOST_REDIRECTS = 5
@@ -26,7 +24,7 @@ async def get(url: str, *, most_bytes: int, within_s: float, allow_private: bool
         async with (
             asyncio.timeout(within_s),
             httpx.AsyncClient(
-                transport=_Checked(allow_private),
+                transport=PublicOnly(allow_private),
                 headers={"User-Agent": USER_AGENT},
                 timeout=within_s,
                 follow_redirects=True,
@@ -39,57 +37,15 @@ async def get(url: str, *, most_bytes: int, within_s: float, allow_private: bool
             return await _body(where, response, most_bytes)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise StageError.unavailable(f"{where} did not answer whole within {within_s:g} s; try again later") from error
+    except NotPublic as error:
+        message = f"{error}; give another link, or let the fetcher speak to private networks (allow_private_peers)"
+        raise StageError.invalid(message) from error
     except httpx.TooManyRedirects as error:
         raise StageError.invalid(f"{where} redirects more than {_MOST_REDIRECTS} times; give the link it leads to") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise StageError.invalid(f"{where} is no link: {error}; copy it again, whole") from error
     except httpx.HTTPError as error:
         raise StageError.unavailable(f"{where} cannot be fetched: {error}; check the link, or try again later") from error
-
-
-class _Checked(httpx.AsyncHTTPTransport):
-    """Connects to the very addresses that were looked at, so that no name can point elsewhere a moment later.
-
-    Every hop of a redirect comes by here.
-    """
-
-    def __init__(self, allow_private: bool) -> None:
-        # A connection kept open would be used again by its address, whatever name its certificate was checked for.
-        super().__init__(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
-        self._allow_private = allow_private
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.scheme not in ("http", "https"):
-            raise StageError.invalid(f"{without_secrets(str(request.url))} is neither http nor https; give a link of one of them")
-        name = request.url.raw_host.decode()
-        refused: Exception | None = None
-        for address in await self._addresses(name):
-            pinned = httpx.Request(
-                request.method,
-                request.url.copy_with(host=address),
-                headers=request.headers,
-                extensions={**request.extensions, "sni_hostname": name},
-            )
-            try:
-                return await super().handle_async_request(pinned)
-            except httpx.ConnectError as error:
-                refused = error
-        assert refused
-        raise refused
-
-    async def _addresses(self, name: str) -> list[str]:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpx.ConnectError(f"the name {name} leads nowhere ({error})") from error
-        addresses = [str(address[0]) for *_, address in found]
-        allowed = [address for address in addresses if self._allow_private or is_public(address)]
-        if not allowed:
-            raise StageError.invalid(
-                f"{name} is at {addresses[0]}, which is no public address; give another link, or let the fetcher speak to "
-                "private networks (allow_private_peers)"
-            )
-        return allowed
 
 
 def _check_status(where: str, response: httpx.Response) -> None:
@@ -108,8 +64,3 @@ async def _body(where: str, response: httpx.Response, most_bytes: int) -> bytes:
         if len(body) > most_bytes:
             raise StageError.invalid(f"{where} is larger than the {most_bytes} bytes allowed; is it the right link?")
     return bytes(body)
-
-
-def without_secrets(url: str) -> str:
-    """A link without its query and password, where keys to private trackers are."""
-    return re.sub("://[^/]*@", "://", url).partition("?")[0]

@@ -2,7 +2,7 @@
 
 import libtorrent as lt
 
-from kyara_fetcher.addresses import NOT_PUBLIC
+from kyara_outside import NOT_PUBLIC
 
 USER_AGENT = "Kyara/0.1"
 _BLOCKED = 1

@@ -11,9 +11,10 @@ import libtorrent as lt
 
 from kyara_artifacts import Store, canonical_json
 from kyara_fetcher.naming import media_type
-from kyara_fetcher.outside import get, without_secrets
+from kyara_fetcher.outside import get
 from kyara_fetcher.pins import PinnedFile, PinnedTorrent, Value
 from kyara_fetcher.settings import FetcherSettings
+from kyara_outside import without_secrets
 from kyara_stage import StageError
 
 _MOST_HINTS = 64

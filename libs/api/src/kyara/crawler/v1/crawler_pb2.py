@@ -24,15 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekyara/crawler/v1/crawler.proto\x12\x10kyara.crawler.v1\"\x1f\n\rResolveParams\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\"#\n\rCollectParams\x12\x12\n\nmax_pixels\x18\x01 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekyara/crawler/v1/crawler.proto\x12\x10kyara.crawler.v1\"I\n\rResolveParams\x12\x0e\n\x06\x66older\x18\x01 \x01(\t\x12(\n\x03web\x18\x02 \x01(\x0b\x32\x1b.kyara.crawler.v1.WebSource\"\xb8\x01\n\tWebSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\r\n\x05sites\x18\x03 \x03(\t\x12\x0f\n\x07ratings\x18\x04 \x03(\t\x12\x33\n\x04tags\x18\x05 \x03(\x0b\x32%.kyara.crawler.v1.WebSource.TagsEntry\x12\x0c\n\x04urls\x18\x06 \x03(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"#\n\rCollectParams\x12\x12\n\nmax_pixels\x18\x01 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kyara.crawler.v1.crawler_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_WEBSOURCE_TAGSENTRY']._loaded_options = None
+  _globals['_WEBSOURCE_TAGSENTRY']._serialized_options = b'8\001'
   _globals['_RESOLVEPARAMS']._serialized_start=52
-  _globals['_RESOLVEPARAMS']._serialized_end=83
-  _globals['_COLLECTPARAMS']._serialized_start=85
-  _globals['_COLLECTPARAMS']._serialized_end=120
+  _globals['_RESOLVEPARAMS']._serialized_end=125
+  _globals['_WEBSOURCE']._serialized_start=128
+  _globals['_WEBSOURCE']._serialized_end=312
+  _globals['_WEBSOURCE_TAGSENTRY']._serialized_start=269
+  _globals['_WEBSOURCE_TAGSENTRY']._serialized_end=312
+  _globals['_COLLECTPARAMS']._serialized_start=314
+  _globals['_COLLECTPARAMS']._serialized_end=349
 # @@protoc_insertion_point(module_scope)
