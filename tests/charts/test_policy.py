@@ -199,6 +199,20 @@ def test_garbage_is_collected_on_schedule_by_a_command_that_exists() -> None:
     assert not rendered("bundled").of("CronJob"), "unless asked for, nothing is removed"
 
 
+def test_crawlers_share_the_rates_of_hosts_also_while_they_are_replaced() -> None:
+    values = example("bundled") | {"services": {"crawler": {"replicas": 3}}}
+    release = render(values)
+    assert release.settings("crawler")["replicas"] == release.get("Deployment", "crawler")["spec"]["replicas"] == 3
+    assert release.get("Deployment", "crawler")["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    values["services"] = {"crawler": {"autoscaling": {"enabled": True, "maxReplicas": 5}}}
+    assert render(values).settings("crawler")["replicas"] == 5
+
+
+def test_logins_of_sites_reach_the_crawler_and_nobody_else() -> None:
+    having = [pod.component for pod in rendered("external").pods() for each in pod.containers if "site-logins" in str(each)]
+    assert having == ["crawler"]
+
+
 def test_models_are_read_where_the_job_puts_them() -> None:
     release = rendered("gpu")
     (job,) = (pod for pod in release.pods() if pod.component == "models")

@@ -17,9 +17,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def kyara(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kyara]:
-    with kyara_up(tmp_path_factory.mktemp("kyara")) as running:
-        yield running
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with the sites that the crawler knows; it is read anew for each job."""
+    return tmp_path_factory.mktemp("sites") / "sites.yaml"
+
+
+@pytest.fixture(scope="session")
+def kyara(tmp_path_factory: pytest.TempPathFactory, sites: Path) -> Iterator[Kyara]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KYARA_CRAWLER_SITES", str(sites))
+        with kyara_up(tmp_path_factory.mktemp("kyara")) as running:
+            yield running
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,10 @@ stages:
   {{- end }}
   {{- end }}
 {{- end }}
+{{- if eq .name "crawler" }}
+{{- /* They share the rates of hosts. */}}
+replicas: {{ max 1 (ternary .service.autoscaling.maxReplicas .service.replicas .service.autoscaling.enabled) }}
+{{- end }}
 {{- if eq (include "kyara.readsModels" .) "true" }}
 models: /models/catalogue
 {{- end }}

@@ -12,6 +12,10 @@ spec:
   selector:
     matchLabels:
       {{- include "kyara.selector" . | nindent 6 }}
+  {{- if eq .name "crawler" }}
+  # One more, even for a moment, would go beyond the rates that sites allow.
+  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}
+  {{- end }}
   {{- if $keeps }}
   serviceName: {{ include "kyara.fullname" .root }}-{{ .name }}
   podManagementPolicy: Parallel
@@ -63,6 +67,10 @@ spec:
             {{- with include "kyara.tokens" . | trim }}
             {{- nindent 12 . }}
             {{- end }}
+          {{- if and (eq .name "crawler") .root.Values.sites.existingSecret }}
+          envFrom:
+            - secretRef: {name: {{ .root.Values.sites.existingSecret }}}
+          {{- end }}
           ports:
             - {name: grpc, containerPort: {{ include "kyara.port" .name }}}
             {{- if .root.Values.metrics.enabled }}

@@ -66,7 +66,7 @@ def test_the_same_request_id_gives_the_same_job(jobs: JobServiceStub) -> None:
         (JobSpec(name="x", recipe="miniature", video=VIDEO, seed=-1), "seed"),
         (JobSpec(name="x", recipe="miniature", video=VIDEO, publish=Target(folder="")), "publish.folder"),
         (JobSpec(recipe="miniature", character=CharacterJob(folder="/f")), "character.name"),
-        (JobSpec(recipe="miniature", character=CharacterJob(name="Aya")), "character.folder"),
+        (JobSpec(recipe="miniature", character=CharacterJob(name="Aya")), "character: give either the folder"),
     ],
 )
 def test_an_order_that_cannot_be_carried_out_is_refused_with_what_to_change(

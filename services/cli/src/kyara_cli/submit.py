@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kyara.crawler.v1.crawler_pb2 import WebSource
 from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, JobSpec, Reference, VideoJob
 from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
@@ -58,8 +59,15 @@ def video(
 
 @app.command()
 def character(
-    folder: Annotated[Path, typer.Argument(help="A folder of one character's pictures.")],
+    who: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A character's name, or a folder of its pictures.")] = "",
     name: Name = "",
+    limit: Annotated[int, typer.Option(min=0, help="Most pictures from the web; 0 is 200.")] = 0,
+    site: Annotated[
+        list[str], typer.Option(help="A site to ask (docs/crawling.md); give one for each. Else the usual ones.")
+    ] = [],  # noqa: B006
+    rating: Annotated[list[str], typer.Option(help="A rating to take: general (the default), sensitive, ...")] = [],  # noqa: B006
+    tag: Annotated[list[str], typer.Option(metavar="SITE=TAG", help="The character's tag on a site.")] = [],  # noqa: B006
+    url: Annotated[list[str], typer.Option(help="A link to a picture; give one for each.")] = [],  # noqa: B006
     recipe: Recipe = "v1.4",
     publish: Publish = "published",
     seed: Seed = 0,
@@ -69,9 +77,15 @@ def character(
     address: Address = "127.0.0.1:7400",
     as_json: AsJson = False,
 ) -> None:
-    """A character's pictures to a LoRA."""
-    pipeline = CharacterJob(name=name or folder.name, folder=str(folder.resolve()))
-    spec = JobSpec(name=name or folder.name, recipe=recipe, character=pipeline, publish=target(publish), seed=seed, salt=salt)
+    """A character's pictures, from the web or in a folder, to a LoRA."""
+    if Path(who).is_dir() and who:
+        pipeline = CharacterJob(name=name or Path(who).name, folder=str(Path(who).resolve()))
+    elif "/" in who:
+        raise CommandError(Exit.INVALID, f"there is no folder {who}; give one with pictures, or a character's name")
+    else:
+        web = WebSource(name=who, limit=limit, sites=site, ratings=rating, tags=dict(map(_tag, tag)), urls=url)
+        pipeline = CharacterJob(name=name or who, web=web)
+    spec = JobSpec(name=pipeline.name, recipe=recipe, character=pipeline, publish=target(publish), seed=seed, salt=salt)
     start(spec, request_id, watch, address, as_json)
 
 
@@ -98,6 +112,14 @@ def target(text: str) -> Target:
 def _as_seen(source: str) -> str:
     """A source as the fetcher sees it, whose working folder is another."""
     return source if "://" in source or source.startswith("magnet:") else str(Path(source).resolve())
+
+
+def _tag(text: str) -> tuple[str, str]:
+    """`SITE=TAG`. Raises CommandError."""
+    site, is_there, tag = text.partition("=")
+    if not (site and is_there and tag):
+        raise CommandError(Exit.INVALID, f"{text!r}: write --tag SITE=TAG, for example danbooru=hatsune_miku")
+    return site, tag
 
 
 def _reference(text: str) -> Reference:

@@ -55,8 +55,10 @@ def checked(spec: JobSpec) -> JobSpec:
         case "character":
             if why := flaw(full.character.name):
                 raise invalid(f"character.name: {why}")
-            if not full.character.folder.strip():
-                raise invalid("character.folder: name the folder that holds the character's pictures")
+            if bool(full.character.folder.strip()) == full.character.HasField("web"):
+                raise invalid("character: give either the folder that holds the pictures, or what to look for on the web")
+            if full.character.HasField("web") and not (full.character.web.name or full.character.web.urls):
+                full.character.web.name = full.character.name
             full.name = full.name or full.character.name
         case _:
             raise invalid("pipeline: say what the job works on, `video` or `character`")

@@ -10,7 +10,7 @@ from kyara.detector.v1.detector_pb2 import DetectParams
 from kyara.embedder.v1.embedder_pb2 import EmbedParams
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
 from kyara.fetcher.v1 import fetcher_pb2
-from kyara.jobs.v1.jobs_pb2 import JobSpec
+from kyara.jobs.v1.jobs_pb2 import CharacterJob, JobSpec
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
 from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams
 from kyara.trainer.v1.trainer_pb2 import TrainParams
@@ -35,6 +35,13 @@ def fetch(recipe: Recipe) -> fetcher_pb2.FetchParams:
 def resolve_folder(folder: str) -> crawler_pb2.ResolveParams:
     """crawler.resolve"""
     return crawler_pb2.ResolveParams(folder=folder)
+
+
+def resolve_character(character: CharacterJob) -> crawler_pb2.ResolveParams:
+    """crawler.resolve"""
+    if character.HasField("web"):
+        return crawler_pb2.ResolveParams(web=character.web)
+    return resolve_folder(character.folder)
 
 
 def collect(recipe: Recipe) -> crawler_pb2.CollectParams:

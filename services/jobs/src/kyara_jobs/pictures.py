@@ -22,7 +22,7 @@ class PicturesToLora(Pipeline):
 
     async def lora_of(self, character: CharacterJob) -> None:
         """Collect, find the figures, keep clean crops, train."""
-        pictures = await self.process.pictures_in(character.folder)
+        pictures = await self.process.pictures_of(character)
         figures = await self.process.boxes_in(pictures)
         crops = await self.process.persons_in([figures])
         await self.add_character(0, character.name, crops)

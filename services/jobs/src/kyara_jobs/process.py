@@ -9,7 +9,8 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from kyara.jobs.v1.jobs_pb2 import JobState, StageStatus
+from kyara.crawler.v1.crawler_pb2 import ResolveParams
+from kyara.jobs.v1.jobs_pb2 import CharacterJob, JobState, StageStatus
 from kyara.stage.v1.stage_pb2 import Action, ArtifactRef, Caller
 from kyara_jobs import params
 from kyara_jobs.activities import Activities
@@ -71,7 +72,14 @@ class Process:
 
     async def pictures_in(self, folder: str) -> ArtifactRef:
         """A folder to an image set."""
-        pinned = await self._run("crawler.resolve", params.resolve_folder(folder))
+        return await self._collected(params.resolve_folder(folder))
+
+    async def pictures_of(self, character: CharacterJob) -> ArtifactRef:
+        """A character's pictures, in a folder or on the web, to an image set."""
+        return await self._collected(params.resolve_character(character))
+
+    async def _collected(self, source: ResolveParams) -> ArtifactRef:
+        pinned = await self._run("crawler.resolve", source)
         collected = await self._run("crawler.collect", params.collect(self._recipe), pinned=pinned["pinned"])
         return collected["images"]
 

@@ -100,6 +100,8 @@ def _stage(room: str, port: int, store: str, inference: str, ray: Program, state
         values["inference"] = inference
     if room == "fetcher":
         values |= {"work_dir": str(state / "fetcher"), "allow_private_peers": str(settings.private_peers).lower()}
+    if room == "crawler":
+        values |= {"rates": str(state / "rates"), "allow_private": str(settings.private_peers).lower()}
     environment: dict[str, str] = {}
     if room in _USE_RAY:
         values["ray"] = f"http://{ray.address}"

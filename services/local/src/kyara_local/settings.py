@@ -26,4 +26,4 @@ class LocalSettings(ServiceSettings):
     gpus: int = Field(default=0, ge=0)
     """Graphics cards that Ray may give to training and previews."""
     private_peers: bool = False
-    """Whether the fetcher may talk to torrent peers in private networks, such as this machine's own seeder."""
+    """Whether fetcher and crawler may talk to private networks, such as this machine's own seeder."""

@@ -10,6 +10,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from kyara.crawler.v1 import crawler_pb2 as _crawler_pb2
 from kyara.publisher.v1 import publisher_pb2 as _publisher_pb2
 from kyara.stage.v1 import stage_pb2 as _stage_pb2
 import builtins as _builtins
@@ -118,23 +119,29 @@ Global___Reference: _TypeAlias = Reference  # noqa: Y015
 
 @_typing.final
 class CharacterJob(_message.Message):
-    """A folder of one character's pictures to a LoRA."""
+    """One character's pictures to a LoRA: those in a folder, or those that the web has."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     FOLDER_FIELD_NUMBER: _builtins.int
+    WEB_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     folder: _builtins.str
+    @_builtins.property
+    def web(self) -> _crawler_pb2.WebSource:
+        """Instead of a folder. Its name is the character's when left out."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         folder: _builtins.str = ...,
+        web: _crawler_pb2.WebSource | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["web", b"web"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "name", b"name", "web", b"web"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
