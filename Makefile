@@ -140,6 +140,10 @@ test-images: setup  ## Images and pods: build three on a base made here, play th
 accuracy-video: setup  ## From episodes to characters against the truth: out/accuracy-video
 	$(BIN)/python -m tests.accuracy.video
 
+.PHONY: accuracy-web
+accuracy-web: setup  ## From a site's pictures with dirt to one character's dataset, against the truth: out/accuracy-web
+	$(BIN)/python -m tests.accuracy.web
+
 .PHONY: bench-video
 bench-video: setup  ## Key frames, figures and clustering beside peers, with ratios: out/bench-video
 	$(BIN)/python -m tests.bench.video

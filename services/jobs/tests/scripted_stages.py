@@ -233,7 +233,7 @@ def work_of(action: Action, store: Store) -> Outputs:
             return {"frames": pictures(store, f"frames of {data!r}", 6)}
         case "crawler.collect" | "detector":
             return {"images": pictures(store, "pictures", 6)}
-        case "curator.clean":
+        case "curator.clean" | "curator.web":
             return {"crops": pictures(store, f"crops of {sorted(action.inputs)}", 6)}
         case "embedder":
             return {"vectors": blob(store, "vectors", b"vectors")}

@@ -37,7 +37,7 @@ def test_a_folder_of_pictures_becomes_one_lora(jobs: JobServiceStub) -> None:
     job = until_ended(jobs, create(jobs, spec))
     assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
     assert [stage.stage for stage in job.stages] == [
-        "crawler.resolve", "crawler.collect", "detector", "curator.clean", "curator.package", "trainer", "evaluator",
+        "crawler.resolve", "crawler.collect", "detector", "curator.web", "curator.package", "trainer", "evaluator",
     ]  # fmt: skip
     assert [(each.name, each.images, each.best_step) for each in job.characters] == [("Aya", 6, 160)]
 

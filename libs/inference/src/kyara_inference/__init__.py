@@ -2,6 +2,7 @@
 
 from kyara_inference.catalogue import Catalogue, ModelMissing, UnknownModel, catalogue, local_path
 from kyara_inference.ccip import differences, embed
+from kyara_inference.classification import classify
 from kyara_inference.client import Inference, InferenceError, InferenceUnavailable
 from kyara_inference.detection import KindThreshold, detect
 from kyara_inference.naming import digests_of
@@ -16,6 +17,7 @@ __all__ = [
     "ModelMissing",
     "UnknownModel",
     "catalogue",
+    "classify",
     "detect",
     "differences",
     "digests_of",

@@ -160,6 +160,18 @@ class TaggerEntry(_Entry):
             return tuple((row["name"], int(row["category"])) for row in csv.DictReader(file))
 
 
+class ClassifierEntry(_Entry):
+    """A classifier of pictures: `input` [b, 3, 384, 384] RGB -1..1 -> `output` [b, labels], a probability for each."""
+
+    kind: Literal["classifier"]
+    size: int = 384
+    """Side in px that every picture is resized to."""
+
+    def labels(self, models: Path | None = None) -> tuple[str, ...]:
+        """The word for each output, from the model's own meta.json."""
+        return tuple(json.loads((folder_of(self, models) / "meta.json").read_text(encoding="utf-8"))["labels"])
+
+
 class DiffusionEntry(_Entry):
     """A diffusers folder of Stable Diffusion 1.5's shape. Not served: trainer and evaluator load it themselves."""
 
@@ -170,8 +182,8 @@ class DiffusionEntry(_Entry):
         return file.path
 
 
-ModelEntry = Annotated[DetectorEntry | CcipEntry | TaggerEntry | DiffusionEntry, Field(discriminator="kind")]
-E = TypeVar("E", DetectorEntry, CcipEntry, TaggerEntry, DiffusionEntry)
+ModelEntry = Annotated[DetectorEntry | CcipEntry | TaggerEntry | ClassifierEntry | DiffusionEntry, Field(discriminator="kind")]
+E = TypeVar("E", DetectorEntry, CcipEntry, TaggerEntry, ClassifierEntry, DiffusionEntry)
 
 
 class UnknownModel(ValueError):
@@ -213,6 +225,10 @@ class Catalogue(Mapping[str, ModelEntry]):
     def tagger(self, name: str) -> TaggerEntry:
         """The tagger of that name."""
         return self._of(name, TaggerEntry)
+
+    def classifier(self, name: str) -> ClassifierEntry:
+        """The classifier of that name."""
+        return self._of(name, ClassifierEntry)
 
     def diffusion(self, name: str) -> DiffusionEntry:
         """The base model of that name."""

@@ -21,7 +21,7 @@ async def run(ctx: StageContext[CuratorSettings], params: CleanParams, inputs: I
     ctx.log.info("cleaned", **counts.steps)
     if not found:
         raise StageError.precondition(_nothing_left(counts))
-    crops = tuple(_cut(ctx, found))
+    crops = tuple(cut(ctx, found))
     return {
         "crops": ImageSet(
             images=crops, meta={"steps": [{"step": step, "left": left} for step, left in counts.steps.items()]}
@@ -54,7 +54,7 @@ def _nothing_left(counts: Counts) -> str:
     return f"no crops are left of {counts.steps['frames']} frames ({counts}): {hint}"
 
 
-def _cut(ctx: StageContext[CuratorSettings], found: list[Candidate]) -> Iterable[Image]:
+def cut(ctx: StageContext[CuratorSettings], found: list[Candidate]) -> Iterable[Image]:
     """The crops, in the store and described, in the order of their frames."""
     for group in ctx.track(by_frame(found).values(), "cutting crops", "frames"):
         picture = read_picture(ctx.store.get(group[0].frame.digest))

@@ -103,10 +103,10 @@ def clean(frames: Iterable[Image], rules: Rules, bench: Bench, counts: Counts) -
 
     frames = list(frames)
     counts.steps["frames"] = len(frames)
-    found = left("persons", list(_persons(frames, bench)))
+    found = left("persons", list(persons_in(frames, bench.reject)))
     if rules.exactly_one_face:
-        found = left("with exactly one face and head", _kept(found, _one_figure, bench))
-    found = left("large enough", _kept(found, lambda each: _large_enough(each, rules.min_side), bench))
+        found = left("with exactly one face and head", _kept(found, one_figure, bench))
+    found = left("large enough", _kept(found, lambda each: large_enough(each, rules.min_side), bench))
     seen = _seen(found, bench)
     if rules.drop_monochrome:
         seen = _in_colour(seen, bench)
@@ -125,18 +125,19 @@ def by_frame(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     return found
 
 
-def _persons(frames: list[Image], bench: Bench) -> Iterator[Candidate]:
+def persons_in(frames: Iterable[Image], reject: Callable[[str, str], None]) -> Iterator[Candidate]:
+    """Every person of every frame; frames without one are set aside."""
     names = UniqueNames()
     for frame in frames:
         persons = [box for box in frame.boxes if box.kind == "person"]
         if not persons:
-            bench.reject(frame.name, "no person in it")
+            reject(frame.name, "no person in it")
         others = [box for box in frame.boxes if box.kind != "person"]
         for number, box in enumerate(persons):
             corners = padded(box, frame.width, frame.height)
             name = names.take(f"{safe_stem(frame.name)}_p{number}")
             if shortest_side(corners) < 1:
-                bench.reject(name, "the person's box lies outside the picture")
+                reject(name, "the person's box lies outside the picture")
                 continue
             yield Candidate(name, frame, corners, box, boxes_inside(others, corners))
 
@@ -151,7 +152,8 @@ def _kept(candidates: list[Candidate], flaw: Callable[[Candidate], str | None], 
     return kept
 
 
-def _one_figure(candidate: Candidate) -> str | None:
+def one_figure(candidate: Candidate) -> str | None:
+    """Why a crop does not show one figure alone."""
     for kind, words in (("face", "faces"), ("head", "heads")):
         count = apart([box for box in candidate.boxes if box.kind == kind])
         if count != 1:
@@ -159,13 +161,16 @@ def _one_figure(candidate: Candidate) -> str | None:
     return None
 
 
-def _large_enough(candidate: Candidate, min_side: int) -> str | None:
+def large_enough(candidate: Candidate, min_side: int) -> str | None:
+    """Why a crop is too small."""
     side = shortest_side(candidate.corners)
     return f"shortest side is {side} px, at least {min_side} are wanted" if side < min_side else None
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
+    """A candidate, and how its crop looks."""
+
     candidate: Candidate
     print_: Print
     monochrome: bool
@@ -173,7 +178,7 @@ class _Seen:
     drawing: Drawing | None
 
 
-def _seen(candidates: list[Candidate], bench: Bench) -> list[_Seen]:
+def _seen(candidates: list[Candidate], bench: Bench) -> list[Seen]:
     """How each candidate looks; those in frames that cannot be decoded are set aside."""
     groups = by_frame(candidates)
     seen = []
@@ -184,46 +189,64 @@ def _seen(candidates: list[Candidate], bench: Bench) -> list[_Seen]:
             bench.reject(frame.name, str(error))
             continue
         for each in groups[frame.sha256]:
-            crop = each.cut(picture)
-            flaws = flaws_of(crop, each.boxes, framing_of(each.person, each.frame))
-            judged = replace(each, scores=flaws.scores)
-            seen.append(_Seen(judged, print_of(crop), is_monochrome(crop), flaws, drawing_of(crop, each.boxes)))
+            seen.append(seen_as(each, each.cut(picture)))
     return seen
 
 
-def _in_colour(seen: list[_Seen], bench: Bench) -> list[_Seen]:
+def seen_as(candidate: Candidate, crop: PIL.Image.Image) -> Seen:
+    """How a candidate looks, its crop being `crop`."""
+    flaws = flaws_of(crop, candidate.boxes, framing_of(candidate.person, candidate.frame))
+    judged = replace(candidate, scores=flaws.scores)
+    return Seen(judged, print_of(crop), is_monochrome(crop), flaws, drawing_of(crop, candidate.boxes))
+
+
+def _in_colour(seen: list[Seen], bench: Bench) -> list[Seen]:
     for each in seen:
         if each.monochrome:
             bench.reject(each.candidate.name, "black and white")
     return [each for each in seen if not each.monochrome]
 
 
-def _good_enough(seen: list[_Seen], least: float, bench: Bench) -> list[_Seen]:
+def good_enough(seen: Seen, least: float) -> str | None:
+    """Why a crop is not good enough a drawing."""
+    flaws = seen.flaws
+    if flaws.quality >= least:
+        return None
+    flaw = f"{flaws.worst} {getattr(flaws, flaws.worst):.2f}"
+    return f"quality is {flaws.quality:.2f}, at least {least:g} is wanted: {flaw}"
+
+
+def _good_enough(seen: list[Seen], least: float, bench: Bench) -> list[Seen]:
     kept = []
     for each in seen:
-        if each.flaws.quality >= least:
-            kept.append(each)
+        if why := good_enough(each, least):
+            bench.reject(each.candidate.name, why)
         else:
-            flaw = f"{each.flaws.worst} {getattr(each.flaws, each.flaws.worst):.2f}"
-            bench.reject(each.candidate.name, f"quality is {each.flaws.quality:.2f}, at least {least:g} is wanted: {flaw}")
+            kept.append(each)
     return kept
 
 
-def _without_repeats(seen: list[_Seen], limit: float, bench: Bench) -> list[Candidate]:
-    """One of each group of near-duplicates: the one of best quality, then from the sharpest frame, the first of equals."""
+def _without_repeats(seen: list[Seen], limit: float, bench: Bench) -> list[Candidate]:
+    """One of each group of near-duplicates."""
+    repeats = repeats_in(seen, limit)
+    for name, why in repeats.items():
+        bench.reject(name, why)
+    return [each.candidate for each in seen if each.candidate.name not in repeats]
+
+
+def repeats_in(seen: list[Seen], limit: float) -> dict[str, str]:
+    """Why, by name, crops are near-duplicates of others: the one of best quality stays, then the one from the sharpest
+    frame, the first of equals.
+    """
     order = sorted(seen, key=lambda each: (-round(each.flaws.quality, 1), -(each.candidate.frame.sharpness or 0.0)))
-    originals = _originals(order, limit)
-    kept = set()
-    for place, original in enumerate(originals):
-        name = order[place].candidate.name
-        if place == original:
-            kept.add(name)
-        else:
-            bench.reject(name, f"nearly the same as {order[original].candidate.name}")
-    return [each.candidate for each in seen if each.candidate.name in kept]
+    return {
+        order[place].candidate.name: f"nearly the same as {order[original].candidate.name}"
+        for place, original in enumerate(_originals(order, limit))
+        if place != original
+    }
 
 
-def _originals(order: list[_Seen], limit: float) -> list[int]:
+def _originals(order: list[Seen], limit: float) -> list[int]:
     """For each the place of the earlier one that it nearly repeats, by its print or as a drawing, or its own place."""
     if not limit:
         return list(range(len(order)))

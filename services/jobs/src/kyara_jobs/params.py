@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kyara.clusterer.v1.clusterer_pb2 import ClusterParams, RecogniseParams
 from kyara.crawler.v1 import crawler_pb2
-from kyara.curator.v1.curator_pb2 import CleanParams, PackageParams
+from kyara.curator.v1.curator_pb2 import CleanParams, PackageParams, WebParams
 from kyara.detector.v1.detector_pb2 import DetectParams
 from kyara.embedder.v1.embedder_pb2 import EmbedParams
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
@@ -62,6 +62,16 @@ def detect(recipe: Recipe) -> DetectParams:
 def clean(recipe: Recipe) -> CleanParams:
     """curator.clean"""
     return CleanParams(**recipe.cleaning.model_dump())
+
+
+def web(recipe: Recipe) -> WebParams:
+    """curator.web"""
+    return WebParams(
+        ccip_model=recipe.embedding.model,
+        min_images=recipe.packaging.min_images,
+        **recipe.cleaning.model_dump(exclude={"exactly_one_face"}),
+        **recipe.web.model_dump(),
+    )
 
 
 def embed(recipe: Recipe) -> EmbedParams:

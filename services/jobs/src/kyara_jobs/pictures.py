@@ -21,9 +21,13 @@ class PicturesToLora(Pipeline):
         await self.see_through(self.lora_of(order.spec.character))
 
     async def lora_of(self, character: CharacterJob) -> None:
-        """Collect, find the figures, keep clean crops, train."""
+        """Collect, find the figures, keep clean crops of the character, train."""
         pictures = await self.process.pictures_of(character)
         figures = await self.process.boxes_in(pictures)
-        crops = await self.process.persons_in([figures])
+        # Jobs from before web cleaning go on as they began.
+        if workflow.patched("web-cleaning"):
+            crops = await self.process.character_in(figures)
+        else:
+            crops = await self.process.persons_in([figures])
         await self.add_character(0, character.name, crops)
         await self.train([(self.job.characters[0], crops)])

@@ -83,6 +83,17 @@ class Cleaning(Section):
     min_quality: Share = 0
 
 
+class Web(Section):
+    """curator.web, beside what `cleaning` says: what is asked of pictures from anywhere."""
+
+    kind_model: str = ""
+    kinds: tuple[str, ...] = ()
+    rating_model: str = ""
+    ratings: tuple[str, ...] = ()
+    cluster_share: Share = 0.6
+    match_share: Share = 0.5
+
+
 class Embedding(Section):
     """embedder"""
 
@@ -190,6 +201,7 @@ class Recipe(Section):
     keyframes: Keyframes
     detection: Detection
     cleaning: Cleaning
+    web: Web = Web()
     embedding: Embedding
     clustering: Clustering
     packaging: Packaging
@@ -236,7 +248,8 @@ def _models(data: Any) -> Iterator[str]:
     if isinstance(data, dict):
         for key, value in data.items():
             if key == "model" or key.endswith("_model"):
-                yield value
+                if value:
+                    yield value
             else:
                 yield from _models(value)
     elif isinstance(data, tuple):

@@ -59,6 +59,76 @@ class CleanParams(_message.Message):
 Global___CleanParams: _TypeAlias = CleanParams  # noqa: Y015
 
 @_typing.final
+class WebParams(_message.Message):
+    """`curator.web`: input `images` (image-set of one character's pictures, with boxes), maybe `anchors` (image-set of
+    pictures surely of the character) -> `crops` (image-set of persons), `report` (JSON: how many came to each step and
+    left it, in order), `sheet_NN` (PNG: what step NN of the report set aside).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DROP_MONOCHROME_FIELD_NUMBER: _builtins.int
+    KIND_MODEL_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    RATING_MODEL_FIELD_NUMBER: _builtins.int
+    RATINGS_FIELD_NUMBER: _builtins.int
+    NEAR_DUPLICATE_FIELD_NUMBER: _builtins.int
+    CCIP_MODEL_FIELD_NUMBER: _builtins.int
+    CLUSTER_SHARE_FIELD_NUMBER: _builtins.int
+    MATCH_SHARE_FIELD_NUMBER: _builtins.int
+    MIN_QUALITY_FIELD_NUMBER: _builtins.int
+    MIN_SIDE_FIELD_NUMBER: _builtins.int
+    MIN_IMAGES_FIELD_NUMBER: _builtins.int
+    drop_monochrome: _builtins.bool
+    kind_model: _builtins.str
+    """Tells what kind of picture one is; empty takes any kind."""
+    rating_model: _builtins.str
+    """Tells how a picture is rated; empty takes any rating."""
+    near_duplicate: _builtins.float
+    """As in CleanParams, among whole pictures and again among crops."""
+    ccip_model: _builtins.str
+    cluster_share: _builtins.float
+    """Share of the pictures that a cluster must hold to be taken for the character, 0..1."""
+    match_share: _builtins.float
+    """Share of the kept pictures that another must match to be kept too, 0..1."""
+    min_quality: _builtins.float
+    """As in CleanParams."""
+    min_side: _builtins.int
+    min_images: _builtins.int
+    """Fewer crops end the stage with FAILED_PRECONDITION."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Kinds that are taken, in the model's words."""
+
+    @_builtins.property
+    def ratings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ratings that are taken, in the model's words."""
+
+    def __init__(
+        self,
+        *,
+        drop_monochrome: _builtins.bool = ...,
+        kind_model: _builtins.str = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
+        rating_model: _builtins.str = ...,
+        ratings: _abc.Iterable[_builtins.str] | None = ...,
+        near_duplicate: _builtins.float = ...,
+        ccip_model: _builtins.str = ...,
+        cluster_share: _builtins.float = ...,
+        match_share: _builtins.float = ...,
+        min_quality: _builtins.float = ...,
+        min_side: _builtins.int = ...,
+        min_images: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ccip_model", b"ccip_model", "cluster_share", b"cluster_share", "drop_monochrome", b"drop_monochrome", "kind_model", b"kind_model", "kinds", b"kinds", "match_share", b"match_share", "min_images", b"min_images", "min_quality", b"min_quality", "min_side", b"min_side", "near_duplicate", b"near_duplicate", "rating_model", b"rating_model", "ratings", b"ratings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebParams: _TypeAlias = WebParams  # noqa: Y015
+
+@_typing.final
 class PackageParams(_message.Message):
     """`curator.package`: input `crops` (one character) -> `dataset` (image-set with captions), `packages`
     (file-set of zip archives and meta.json), `sheet` (a contact sheet, PNG).

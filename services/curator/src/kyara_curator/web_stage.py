@@ -1,0 +1,125 @@
+"""`curator.web`: input `images` (one character's, with boxes), maybe `anchors`; outputs `crops`, `report`, `sheet_NN`."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import PIL.Image
+
+from kyara.curator.v1.curator_pb2 import WebParams
+from kyara_artifacts import BadPicture, Image, ImageSet, read_picture
+from kyara_curator.chain import Chain
+from kyara_curator.clean_stage import cut
+from kyara_curator.cleaning import Candidate, Seen, by_frame, seen_as
+from kyara_curator.consistency import Shares
+from kyara_curator.geometry import best_of, padded
+from kyara_curator.looks import is_monochrome, print_of
+from kyara_curator.settings import CuratorSettings
+from kyara_curator.web import Crop, Eyes, Glance, WebRules, clean_web
+from kyara_inference import Inference, catalogue, classify, differences, embed
+from kyara_inference.staging import CHUNK, stage_errors
+from kyara_stage import Inputs, Outputs, StageContext, StageError
+
+Context = StageContext[CuratorSettings]
+
+
+async def run(ctx: Context, params: WebParams, inputs: Inputs) -> Outputs:
+    """Cut out the figure of every picture that shows the character, and say at each step what was set aside, and why."""
+    rules = _rules(params)
+    images = ImageSet.load(ctx.store, inputs["images"]).images
+    known = ImageSet.load(ctx.store, inputs["anchors"]).images if "anchors" in inputs else ()
+    chain = Chain(ctx.reject)
+    with stage_errors(), Inference(ctx.settings.inference, ctx.settings.models) as inference:
+        eyes = Eyes(
+            glance=partial(_glances, ctx, params, inference),
+            crops=partial(_crops, ctx, params, inference),
+            same=partial(_same, inference, params),
+        )
+        anchors = embed(inference, params.ccip_model, [_figure_in(ctx, image) for image in known])
+        found = clean_web(images, anchors, rules, eyes, chain)
+    ctx.log.info("cleaned", steps=str(chain))
+    if len(found) < max(1, params.min_images):
+        raise StageError.precondition(
+            f"{len(found)} of {len(images)} pictures are left, at least {max(1, params.min_images)} are wanted ({chain}); "
+            "give more pictures of the character, or loosen the step of the recipe that sets most aside"
+        )
+    saved = chain.save(ctx.store)
+    crops = ImageSet(images=tuple(cut(ctx, found)), meta={"report": saved["report"].digest.sha256})
+    return {"crops": crops.save(ctx.store), **saved}
+
+
+def _rules(params: WebParams) -> WebRules:
+    if params.min_side < 0:
+        raise StageError.invalid(f"curator.web: min_side is {params.min_side} px; it must be 0 or more")
+    for name in ("near_duplicate", "cluster_share", "match_share", "min_quality"):
+        if not 0 <= getattr(params, name) <= 1:
+            raise StageError.invalid(f"curator.web: {name} is {getattr(params, name):g}; it must be in 0..1")
+    return WebRules(
+        drop_monochrome=params.drop_monochrome,
+        kinds=tuple(params.kinds),
+        ratings=tuple(params.ratings),
+        near_duplicate=params.near_duplicate,
+        shares=Shares(params.cluster_share, params.match_share),
+        min_quality=params.min_quality,
+        min_side=max(1, params.min_side),
+    )
+
+
+def _glances(ctx: Context, params: WebParams, inference: Inference, images: Sequence[Image]) -> list[Glance]:
+    found: list[Glance] = []
+    for start in range(0, len(images), CHUNK):
+        some = images[start : start + CHUNK]
+        pictures = [_read(data) for data in ctx.store.get_all([image.digest for image in some])]
+        good = [picture for picture in pictures if isinstance(picture, PIL.Image.Image)]
+        kinds, ratings = (iter(_labels(inference, model, good)) for model in (params.kind_model, params.rating_model))
+        for image, picture in zip(some, pictures, strict=True):
+            if isinstance(picture, str):
+                found.append(Glance(image, flaw=picture))
+            else:
+                found.append(Glance(image, print_of(picture), is_monochrome(picture), next(kinds), next(ratings)))
+        ctx.progress("looking at pictures", len(found), len(images), "pictures")
+    return found
+
+
+def _read(data: bytes) -> PIL.Image.Image | str:
+    """The picture, or why there is none."""
+    try:
+        return read_picture(data)
+    except BadPicture as error:
+        return str(error)
+
+
+def _labels(inference: Inference, model: str, pictures: Sequence[PIL.Image.Image]) -> list[str]:
+    """What a classifier says of each picture, in a word; nothing where the recipe names no model."""
+    return [next(iter(scores)) for scores in classify(inference, model, pictures)] if model else [""] * len(pictures)
+
+
+def _crops(ctx: Context, params: WebParams, inference: Inference, candidates: Sequence[Candidate]) -> list[Crop]:
+    """How candidates look, and whom they show; one decoded picture at a time, vectors by chunks."""
+    found: list[Crop] = []
+    seen: list[Seen] = []
+    cuts: list[PIL.Image.Image] = []
+    groups = list(by_frame(candidates).values())
+    for place, group in enumerate(ctx.track(groups, "looking at persons", "pictures"), 1):
+        picture = read_picture(ctx.store.get(group[0].frame.digest))
+        cuts += [each.cut(picture) for each in group]
+        seen += [seen_as(each, crop) for each, crop in zip(group, cuts[-len(group) :], strict=True)]
+        if len(cuts) >= CHUNK or place == len(groups):
+            vectors = embed(inference, params.ccip_model, cuts)
+            found += [Crop(each, vector) for each, vector in zip(seen, vectors, strict=True)]
+            seen, cuts = [], []
+    return found
+
+
+def _same(inference: Inference, params: WebParams, vectors: np.ndarray) -> np.ndarray:
+    return differences(inference, params.ccip_model, vectors) <= catalogue().ccip(params.ccip_model).threshold
+
+
+def _figure_in(ctx: Context, image: Image) -> PIL.Image.Image:
+    """An anchor's figure, or all of it where no box says where that is."""
+    try:
+        picture = read_picture(ctx.store.get(image.digest))
+    except BadPicture as error:
+        raise StageError.invalid(f"curator.web: anchor {image.name} {error}; give another picture") from error
+    person = best_of(image.boxes, "person") if image.crop != "person" else None
+    return picture.crop(padded(person, image.width, image.height)) if person else picture
