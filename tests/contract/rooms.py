@@ -59,7 +59,11 @@ ROOMS = (
     Room("detector", (Work("detector", ("images",)),), ("inference",)),
     Room(
         "curator",
-        (Work("curator.clean", ("crops",), golden=True), Work("curator.package", ("dataset", "packages", "sheet"))),
+        (
+            Work("curator.clean", ("crops",), golden=True),
+            Work("curator.package", ("dataset", "packages", "sheet")),
+            Work("curator.web", ("crops", "report"), (r"sheet_\d{2}",)),
+        ),
         ("inference",),
     ),
     Room("embedder", (Work("embedder", ("vectors",)),), ("inference",)),

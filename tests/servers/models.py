@@ -61,6 +61,18 @@ def write_ccip(folder: Path, seed: int = 0) -> None:
     (folder / "metrics.json").write_text(json.dumps({"threshold": 0.17}))
 
 
+def write_classifier(folder: Path, labels: Sequence[str], seed: int = 0) -> None:
+    """The contract of deepghs' classifiers of whole pictures: a probability for each label."""
+    constants = {"w": _weights(seed, (len(labels), 3, 32, 32), 1 / 32), "axes": np.array([2, 3], np.int64)}
+    nodes = [
+        helper.make_node("Conv", ["input", "w"], ["cells"], strides=[32, 32]),
+        helper.make_node("ReduceMean", ["cells", "axes"], ["logits"], keepdims=0),
+        helper.make_node("Softmax", ["logits"], ["output"], axis=1),
+    ]
+    _save(folder / "model.onnx", nodes, constants, [("input", ["b", 3, 384, 384])], [("output", ["b", len(labels)])])
+    (folder / "meta.json").write_text(json.dumps({"labels": list(labels)}))
+
+
 def write_tagger(folder: Path, seed: int = 0) -> None:
     """A WD14 contract, with the second output that imgutils reads."""
     constants = {
