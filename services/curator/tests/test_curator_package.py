@@ -143,6 +143,20 @@ def test_packages_hold_picture_caption_and_metadata_in_their_sizes(store: Store,
     assert json.loads(store.get(meta.digest))["packages"]["dataset-raw.zip"]["images"] == 3
 
 
+def test_a_page_shows_samples_and_counts_each_package(store: Store, settings: CuratorSettings) -> None:
+    outputs, _ = package(store, settings, crops_of(store, 4), params())
+    files = {file.name: file for file in FileSet.load(store, outputs["packages"])}
+    page = store.get(files["README.md"].digest).decode()
+    assert "A tiny dataset: 12 images of 4 pictures (4 whole figures, 4 upper bodies, 4 heads)." in page
+    assert "| [dataset-raw.zip](dataset-raw.zip) | 4 |" in page
+    assert "| [dataset-raw-stage3.zip](dataset-raw-stage3.zip) | 12 |" in page
+    shown = [name for name in files if name.startswith("sample_")]
+    assert len(shown) == 8
+    assert all(f"({name})" in page for name in shown)
+    crops = {image.sha256 for image in ImageSet.load(store, outputs["dataset"])}
+    assert {files[name].sha256 for name in shown} <= crops
+
+
 def test_the_same_pictures_give_the_same_bytes(store: Store, settings: CuratorSettings) -> None:
     crops = crops_of(store, 3)
     assert package(store, settings, crops, params())[0] == package(store, settings, crops, params())[0]

@@ -12,7 +12,7 @@ import PIL.Image
 
 from kyara_artifacts import BadPicture, Box, Image
 from kyara_curator.drawings import Drawing, drawing_of, same_drawings
-from kyara_curator.framing import apart, framing_of
+from kyara_curator.framing import Framing, apart, framing_of
 from kyara_curator.geometry import Corners, boxes_inside, padded, shortest_side
 from kyara_curator.looks import Print, first_seen, is_monochrome, print_of
 from kyara_curator.names import UniqueNames, safe_stem
@@ -189,13 +189,13 @@ def _seen(candidates: list[Candidate], bench: Bench) -> list[Seen]:
             bench.reject(frame.name, str(error))
             continue
         for each in groups[frame.sha256]:
-            seen.append(seen_as(each, each.cut(picture)))
+            seen.append(seen_as(each, each.cut(picture), framing_of(each.person, each.frame)))
     return seen
 
 
-def seen_as(candidate: Candidate, crop: PIL.Image.Image) -> Seen:
-    """How a candidate looks, its crop being `crop`."""
-    flaws = flaws_of(crop, candidate.boxes, framing_of(candidate.person, candidate.frame))
+def seen_as(candidate: Candidate, crop: PIL.Image.Image, framing: Framing) -> Seen:
+    """How a candidate looks, its crop being `crop` and so framed."""
+    flaws = flaws_of(crop, candidate.boxes, framing)
     judged = replace(candidate, scores=flaws.scores)
     return Seen(judged, print_of(crop), is_monochrome(crop), flaws, drawing_of(crop, candidate.boxes))
 

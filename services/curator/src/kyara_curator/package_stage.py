@@ -8,6 +8,7 @@ from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import File, FileSet, Image, ImageSet, canonical_json, contact_sheet, read_picture, ref
 from kyara_curator.dataset import CROP_KINDS, Context, make_dataset
 from kyara_curator.packages import Form, write_zip
+from kyara_curator.readme import readme, samples
 from kyara_inference import Inference
 from kyara_inference.staging import stage_errors
 from kyara_stage import Inputs, Outputs, StageError
@@ -65,8 +66,14 @@ def _packages(ctx: Context, dataset: ImageSet, forms: Sequence[Form]) -> Artifac
         **{key: dataset.meta[key] for key in ("core_tags", "counts", "scale")},
         "packages": {file.name: {"images": file.meta["images"], "size": file.size} for file in files},
     }
+    shown = samples(dataset.images)
+    page = ctx.store.put(readme(dataset.meta, files, shown))
     digest = ctx.store.put(canonical_json(described))
-    files.append(File(name="meta.json", sha256=digest.sha256, size=digest.size_bytes, media_type="application/json"))
+    files += [
+        *shown,
+        File(name="README.md", sha256=page.sha256, size=page.size_bytes, media_type="text/markdown"),
+        File(name="meta.json", sha256=digest.sha256, size=digest.size_bytes, media_type="application/json"),
+    ]
     return FileSet(files=tuple(files), meta={"name": dataset.meta["trigger"]}).save(ctx.store)
 
 

@@ -1,6 +1,7 @@
 """`curator.web`: input `images` (one character's, with boxes), maybe `anchors`; outputs `crops`, `report`, `sheet_NN`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from kyara_curator.chain import Chain
 from kyara_curator.clean_stage import cut
 from kyara_curator.cleaning import Candidate, Seen, by_frame, seen_as
 from kyara_curator.consistency import Shares
+from kyara_curator.framing import Framing, framing_of
 from kyara_curator.geometry import best_of, padded
 from kyara_curator.looks import is_monochrome, print_of
 from kyara_curator.settings import CuratorSettings
@@ -103,12 +105,17 @@ def _crops(ctx: Context, params: WebParams, inference: Inference, candidates: Se
     for place, group in enumerate(ctx.track(groups, "looking at persons", "pictures"), 1):
         picture = read_picture(ctx.store.get(group[0].frame.digest))
         cuts += [each.cut(picture) for each in group]
-        seen += [seen_as(each, crop) for each, crop in zip(group, cuts[-len(group) :], strict=True)]
+        seen += [seen_as(each, crop, _framing_of(each)) for each, crop in zip(group, cuts[-len(group) :], strict=True)]
         if len(cuts) >= CHUNK or place == len(groups):
             vectors = embed(inference, params.ccip_model, cuts)
             found += [Crop(each, vector) for each, vector in zip(seen, vectors, strict=True)]
             seen, cuts = [], []
     return found
+
+
+def _framing_of(candidate: Candidate) -> Framing:
+    """Nobody stands before the only figure of a picture; what else tells of a hidden face in video finds hats and glasses."""
+    return replace(framing_of(candidate.person, candidate.frame), occlusion=0.0)
 
 
 def _same(inference: Inference, params: WebParams, vectors: np.ndarray) -> np.ndarray:
