@@ -49,6 +49,11 @@ def pictures(jobs: JobServiceStub, _: ScriptedStages) -> str:
     return create(jobs, JobSpec(recipe="v1.4", character=CharacterJob(name="Aya", folder="/pictures")))
 
 
+def web(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """A folder of pictures, cleaned as a web crawl is; `pictures` was recorded before that."""
+    return create(jobs, JobSpec(recipe="v1.4", salt="web", character=CharacterJob(name="Aya", folder="/pictures")))
+
+
 def cancelled(jobs: JobServiceStub, stages: ScriptedStages) -> str:
     """Cancelled while both characters train."""
     gate = stages.hold("cancelled", "trainer")
@@ -68,7 +73,15 @@ def failed(jobs: JobServiceStub, stages: ScriptedStages) -> str:
     return create(jobs, video_spec("failed", "season?episodes=2"))
 
 
-SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (named, merged, recognised, pictures, cancelled, failed)
+SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (
+    named,
+    merged,
+    recognised,
+    pictures,
+    web,
+    cancelled,
+    failed,
+)
 
 
 async def main() -> None:
