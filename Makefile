@@ -147,3 +147,7 @@ accuracy-web: setup  ## From a site's pictures with dirt to one character's data
 .PHONY: bench-video
 bench-video: setup  ## Key frames, figures and clustering beside peers, with ratios: out/bench-video
 	$(BIN)/python -m tests.bench.video
+
+.PHONY: bench-web
+bench-web: setup  ## Cleaning, crops and tags of a crawl beside a peer, with ratios: out/bench-web
+	$(BIN)/python -m tests.bench.web
