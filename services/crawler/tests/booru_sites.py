@@ -151,7 +151,7 @@ def _moebooru(site: BooruSite, path: str, query: Query) -> tuple[int, object]:
     found = site.search(query["tags"].split(), (int(query.get("page", 1)) - 1) * count, count, words)
     posts = [
         {"id": e.id, "rating": words[e.rating], "tags": e.tags, "width": 40, "height": 30, "md5": e.md5, "file_size": len(e.data),
-         "file_url": site.link(e), "source": e.source, "parent_id": None}
+         "file_url": site.link(e), "source": e.source, "parent_id": None, "created_at": 1700000000}
         for e in found
     ]  # fmt: skip
     return 200, [site.post(post) for post in posts]

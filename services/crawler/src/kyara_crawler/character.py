@@ -71,7 +71,7 @@ async def fetch(ctx: Context, pinned: ArtifactRef, max_pixels: int) -> Outputs:
             most_pixels=max_pixels,
             at_once=ctx.settings.downloads,
         )
-        pictures = downloads.of(posts)
+        pictures = downloads.of(posts, told["most"])
         async for post, got in pictures:
             if reason := collected.add(post, got):
                 ctx.reject(post.key, reason)

@@ -48,18 +48,21 @@ class Downloads:
         self._failures: Counter[str] = Counter()
         """In a row, by host."""
 
-    async def of(self, posts: Sequence[Post]) -> AsyncGenerator[tuple[Post, Fetched | Bad], None]:
-        """Each post with its picture, in order, some fetched ahead. Stop reading to fetch no more."""
+    async def of(self, posts: Sequence[Post], most: int) -> AsyncGenerator[tuple[Post, Fetched | Bad], None]:
+        """Each post with its picture, in order, some fetched ahead, but no more than `most` good ones take."""
+        left = most
         ahead: list[tuple[Post, asyncio.Task[Fetched | Bad]]] = []
         waiting = iter(posts)
         try:
             while True:
-                while len(ahead) < self._at_once and (post := next(waiting, None)):
+                while len(ahead) < max(1, min(self._at_once, left)) and (post := next(waiting, None)):
                     ahead.append((post, asyncio.create_task(self._got(post))))
                 if not ahead:
                     return
                 post, task = ahead.pop(0)
-                yield post, await task
+                got = await task
+                left -= isinstance(got, Fetched)
+                yield post, got
         finally:
             for _, task in ahead:
                 task.cancel()
@@ -73,7 +76,7 @@ class Downloads:
         if self._failures[host] >= MOST_FAILURES:
             return Bad(f"{host} is left alone after {MOST_FAILURES} failures in a row")
         try:
-            data = await self._web.get(post.url, self._reach(post))
+            data = await self._web.get(post.url, self._reach(post), headers=self._shown(post))
             self._failures[host] = 0
         except Away as error:
             self._failures[host] += 1
@@ -86,6 +89,10 @@ class Downloads:
         site = self._sites.get(post.site)
         hosts, per_second = (site.hosts, site.per_second) if site else ((urlsplit(post.url).hostname or "",), 1.0)
         return Reach(hosts, per_second, self._most_bytes)
+
+    def _shown(self, post: Post) -> dict[str, str]:
+        site = self._sites.get(post.site)
+        return {"Referer": site.referer} if site and site.referer else {}
 
     def _checked(self, post: Post, data: bytes) -> Fetched | Bad:
         if post.md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != post.md5:

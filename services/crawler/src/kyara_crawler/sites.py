@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -21,7 +21,7 @@ class Site(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     family: str
-    """What its software is: danbooru, moebooru, gelbooru, e621, szurubooru."""
+    """What its software is: danbooru, moebooru, gelbooru, e621, szurubooru; or gallery-dl, which knows many more."""
     url: str
     """Of its front page, without a slash at the end."""
     files: tuple[str, ...] = ()
@@ -32,8 +32,22 @@ class Site(BaseModel):
     """Pictures of one crawl, at most."""
     ratings: dict[str, Word] = Field(default_factory=dict)
     """The site's words for ratings, where they mean something else than its family's."""
+    unrated: Word = "explicit"
+    """What pictures without a rating count as."""
     canary: str = "1girl"
     """A tag that is surely there."""
+    referer: str = ""
+    """What its file hosts want to see as the page that a picture is on."""
+    search: str = ""
+    """For gallery-dl: link to what the site finds for `{tag}`."""
+    page: str = ""
+    """For gallery-dl: link to the page of the post `{id}`."""
+    spelling: Literal["underscores", "words"] = "underscores"
+    """How the site writes a tag: hatsune_miku, or Hatsune Miku."""
+    rating_key: str = "rating"
+    """For gallery-dl: what it calls the rating; `tags` where it is one of the tags."""
+    gallery_dl: dict[str, Any] = Field(default_factory=dict)
+    """More options of gallery-dl's `extractor`."""
     asked: bool = True
     """Whether it is asked when nobody names it."""
 

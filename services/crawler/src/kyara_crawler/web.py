@@ -51,13 +51,13 @@ class Web:
     """Reads links. Use as an asynchronous context. `contact` is how a site's owner may reach whoever crawls."""
 
     def __init__(self, rates: Rates, contact: str, *, allow_private: bool, within_s: float, longest_wait_s: float) -> None:
-        self._rates = rates
         self._within_s = within_s
         self._longest_wait_s = longest_wait_s
-        name = f"kyara-crawler/{version('kyara-crawler')}"
+        self.rates = rates
+        self.user_agent = user_agent(contact)
         self._client = httpx.AsyncClient(
             transport=PublicOnly(allow_private),
-            headers={"User-Agent": f"{name} ({contact})" if contact else name},
+            headers={"User-Agent": self.user_agent},
             timeout=within_s,
             trust_env=False,
         )
@@ -84,7 +84,7 @@ class Web:
                 said, wait_s = str(error), 2.0**tried if error.seconds is None else error.seconds
                 if wait_s > self._longest_wait_s:
                     raise Away(f"{where} {said}, and asks to come back in {wait_s:.0f} s only") from error
-                await asyncio.to_thread(self._rates.hold, error.host, wait_s)
+                await asyncio.to_thread(self.rates.hold, error.host, wait_s)
             except (TimeoutError, httpx.TimeoutException):
                 said = f"did not answer whole within {self._within_s:g} s"
             except NotPublic as error:
@@ -99,7 +99,7 @@ class Web:
         for _ in range(MOST_REDIRECTS + 1):
             if not any(fnmatch(url.host, pattern) for pattern in reach.hosts):
                 raise Unfetched(f"{without_secrets(str(url))} is at none of the hosts {', '.join(reach.hosts)}")
-            await self._rates.turn(url.host, reach.per_second)
+            await self.rates.turn(url.host, reach.per_second)
             async with asyncio.timeout(self._within_s):
                 answer = await self._answer(url, reach.most_bytes, headers)
             if isinstance(answer, bytes):
@@ -121,6 +121,12 @@ class Web:
                 if len(body) > most_bytes:
                     raise Unfetched(f"{without_secrets(str(url))} is larger than the {most_bytes} bytes allowed")
             return bytes(body)
+
+
+def user_agent(contact: str) -> str:
+    """Who asks, and how to reach them."""
+    name = f"kyara-crawler/{version('kyara-crawler')}"
+    return f"{name} ({contact})" if contact else name
 
 
 class _ComeBack(Exception):

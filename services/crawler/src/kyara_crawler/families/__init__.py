@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from kyara_crawler.booru import Api, BooruSource
 from kyara_crawler.families.danbooru import Danbooru
 from kyara_crawler.families.e621 import E621
+from kyara_crawler.families.gallery_dl import GalleryDl
 from kyara_crawler.families.gelbooru import Gelbooru
 from kyara_crawler.families.moebooru import Moebooru
 from kyara_crawler.families.szurubooru import Szurubooru
@@ -22,8 +23,10 @@ Shown = tuple[Mapping[str, str], Mapping[str, str]]
 
 def source_of(site: Site, web: Web, login: Login) -> Source:
     """The site as a Source. Raises ValueError for a family that nobody knows, or a login that lacks something."""
+    if site.family == "gallery-dl":
+        return GalleryDl(site, web.rates, web.user_agent, {key: secret.get_secret_value() for key, secret in login.items()})
     if site.family not in _FAMILIES:
-        raise ValueError(f"site {site.name}: no family {site.family!r}; there are {', '.join(_FAMILIES)}")
+        raise ValueError(f"site {site.name}: no family {site.family!r}; there are gallery-dl, {', '.join(_FAMILIES)}")
     family, keys, show = _FAMILIES[site.family]
     if login and set(login) != set(keys):
         raise ValueError(f"site {site.name}: a login there is {' and '.join(keys)}, not {' and '.join(login)}")
