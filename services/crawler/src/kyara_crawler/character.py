@@ -1,6 +1,7 @@
 """A character's pictures on the web: `pin` finds posts and links, `fetch` makes an image set of them."""
 
 import hashlib
+import mimetypes
 from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,13 +103,14 @@ class _Collected:
         """Why a picture is not taken; empty when it is."""
         if isinstance(got, Bad):
             return str(got)
-        if got.digest.sha256 in self._first:
-            return f"the same picture as {self._first[got.digest.sha256]}"
-        self._first[got.digest.sha256] = post.key
+        if got.pixels in self._first:
+            return f"the same picture as {self._first[got.pixels]}"
+        self._first[got.pixels] = post.key
         self.posts.append(post)
         self.by_site[post.site] += 1
         size = {"sha256": got.digest.sha256, "size": got.digest.size_bytes, "width": got.width, "height": got.height}
-        self.images.append(Image(name=post.key, source=post.page or post.url, **size))
+        kind = mimetypes.guess_type(urlsplit(post.url).path)[0] or "image/png"
+        self.images.append(Image(name=post.key, media_type=kind, source=post.page or post.url, **size))
         return ""
 
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from kyara.stage.v1.stage_pb2 import Digest
 from kyara_artifacts import BadPicture, Store, canonical_json, read_picture
-from kyara_artifacts.pictures import put_picture
 from kyara_crawler.sites import Site
 from kyara_crawler.source import Post
 from kyara_crawler.web import Away, Reach, Unfetched, Web
@@ -25,11 +24,13 @@ class Bad(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A post's picture, decoded whole and kept."""
+    """A post's picture, kept as it came once it was decoded whole."""
 
     digest: Digest
     width: int
     height: int
+    pixels: str
+    """SHA-256 of what it shows."""
 
 
 class Downloads:
@@ -101,7 +102,8 @@ class Downloads:
             picture = read_picture(data, self._most_pixels)
         except BadPicture as error:
             return Bad(str(error))
-        return Fetched(*put_picture(self._store, picture))
+        pixels = hashlib.sha256(picture.tobytes()).hexdigest()
+        return Fetched(self._store.put(data), picture.width, picture.height, pixels)
 
     async def _kept(self, post: Post, got: Fetched | Bad) -> Fetched | Bad:
         """What will not be otherwise if it is asked for again."""
@@ -114,10 +116,11 @@ class Downloads:
 
 
 def _as_record(got: Fetched) -> dict[str, str | int]:
-    return {"sha256": got.digest.sha256, "size": got.digest.size_bytes, "width": got.width, "height": got.height}
+    digest = {"sha256": got.digest.sha256, "size": got.digest.size_bytes}
+    return {**digest, "width": got.width, "height": got.height, "pixels": got.pixels}
 
 
 def _from_record(told: dict) -> Fetched | Bad:
     if "bad" in told:
         return Bad(told["bad"])
-    return Fetched(Digest(sha256=told["sha256"], size_bytes=told["size"]), told["width"], told["height"])
+    return Fetched(Digest(sha256=told["sha256"], size_bytes=told["size"]), told["width"], told["height"], told["pixels"])
