@@ -22,6 +22,7 @@ class PublicOnly(httpx.AsyncBaseTransport):
 
     def __init__(self, allow_private: bool = False) -> None:
         self._allow_private = allow_private
+        self._trusted = httpx.create_ssl_context(trust_env=False)
         # One for each name: a connection is used again by its address, whatever name its certificate was checked for.
         self._by_name: dict[str, httpx.AsyncHTTPTransport] = {}
 
@@ -30,7 +31,8 @@ class PublicOnly(httpx.AsyncBaseTransport):
         if request.url.scheme not in ("http", "https"):
             raise NotPublic(f"{without_secrets(str(request.url))} is neither http nor https; give a link of one of them")
         name = request.url.raw_host.decode()
-        transport = self._by_name.setdefault(name, httpx.AsyncHTTPTransport(trust_env=False))
+        if name not in self._by_name:
+            self._by_name[name] = httpx.AsyncHTTPTransport(verify=self._trusted, trust_env=False)
         refused: Exception | None = None
         for address in await self._addresses(name):
             pinned = httpx.Request(
@@ -40,7 +42,7 @@ class PublicOnly(httpx.AsyncBaseTransport):
                 extensions={**request.extensions, "sni_hostname": name},
             )
             try:
-                return await transport.handle_async_request(pinned)
+                return await self._by_name[name].handle_async_request(pinned)
             except httpx.ConnectError as error:
                 refused = error
         assert refused

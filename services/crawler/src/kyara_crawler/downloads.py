@@ -46,6 +46,8 @@ class Downloads:
         self._most_bytes = most_bytes
         self._most_pixels = most_pixels
         self._at_once = at_once
+        self._known = {record.name for record in store.list_records(f"downloads/{action}")}
+        """Records of earlier attempts."""
         self._failures: Counter[str] = Counter()
         """In a row, by host."""
 
@@ -70,9 +72,8 @@ class Downloads:
             await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
 
     async def _got(self, post: Post) -> Fetched | Bad:
-        known = await asyncio.to_thread(self._store.get_record, self._record(post))
-        if known:
-            return _from_record(json.loads(known))
+        if self._record(post) in self._known:
+            return _from_record(json.loads(await asyncio.to_thread(self._store.get_record, self._record(post)) or b"{}"))
         host = urlsplit(post.url).netloc
         if self._failures[host] >= MOST_FAILURES:
             return Bad(f"{host} is left alone after {MOST_FAILURES} failures in a row")
@@ -83,8 +84,8 @@ class Downloads:
             self._failures[host] += 1
             return Bad(str(error))
         except Unfetched as error:
-            return await self._kept(post, Bad(str(error)))
-        return await self._kept(post, await asyncio.to_thread(self._checked, post, data))
+            return await asyncio.to_thread(self._kept, post, Bad(str(error)))
+        return await asyncio.to_thread(lambda: self._kept(post, self._checked(post, data)))
 
     def _reach(self, post: Post) -> Reach:
         site = self._sites.get(post.site)
@@ -105,10 +106,10 @@ class Downloads:
         pixels = hashlib.sha256(picture.tobytes()).hexdigest()
         return Fetched(self._store.put(data), picture.width, picture.height, pixels)
 
-    async def _kept(self, post: Post, got: Fetched | Bad) -> Fetched | Bad:
+    def _kept(self, post: Post, got: Fetched | Bad) -> Fetched | Bad:
         """What will not be otherwise if it is asked for again."""
         told = {"bad": str(got)} if isinstance(got, Bad) else _as_record(got)
-        await asyncio.to_thread(self._store.put_record, self._record(post), canonical_json(told))
+        self._store.put_record(self._record(post), canonical_json(told))
         return got
 
     def _record(self, post: Post) -> str:

@@ -28,11 +28,12 @@ class Rates:
     async def turn(self, host: str, per_second: float) -> None:
         """Wait until `host` may be asked; 0 sets no limit, but holds still count."""
         while True:
-            at = await asyncio.to_thread(self._reserve, host, self.interval(per_second))
+            # A lock is held for as long as it takes to write two numbers.
+            at = self._reserve(host, self.interval(per_second))
             if at <= time.time():
                 return
             await asyncio.sleep(at - time.time())
-            if await asyncio.to_thread(self._held_until, host) <= time.time():
+            if self._held_until(host) <= time.time():
                 return
 
     def interval(self, per_second: float) -> float:

@@ -84,7 +84,7 @@ class Web:
                 said, wait_s = str(error), 2.0**tried if error.seconds is None else error.seconds
                 if wait_s > self._longest_wait_s:
                     raise Away(f"{where} {said}, and asks to come back in {wait_s:.0f} s only") from error
-                await asyncio.to_thread(self.rates.hold, error.host, wait_s)
+                self.rates.hold(error.host, wait_s)
             except (TimeoutError, httpx.TimeoutException):
                 said = f"did not answer whole within {self._within_s:g} s"
             except NotPublic as error:
