@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -12,6 +13,7 @@ from kyara_crawler.stage import OPERATIONS
 from kyara_stage.testing import run_operation
 from services.crawler.tests.booru_sites import BooruSite, Offer, serving
 
+Served = TypeVar("Served", bound=BooruSite)
 RESOLVE, COLLECT = OPERATIONS
 NAME = "char miku"
 TAG = "char_miku"
@@ -36,8 +38,10 @@ class World:
         self.settings: dict = {"downloads": 4, "within_s": 5, "longest_wait_s": 5, "allow_private": True}
 
     def site(self, name: str, family: str, offers: list[Offer], **more: object) -> BooruSite:
-        site = self._stack.enter_context(serving(BooruSite(family, offers, more.pop("aliases", None))))  # type: ignore[arg-type]
-        self.sites[name], self.more[name] = site, more
+        return self.add(name, BooruSite(family, offers, more.pop("aliases", None)), **more)  # type: ignore[arg-type]
+
+    def add(self, name: str, site: Served, **more: object) -> Served:
+        self.sites[name], self.more[name] = self._stack.enter_context(serving(site)), more
         return site
 
     @property

@@ -34,7 +34,7 @@ class PublicOnly(httpx.AsyncBaseTransport):
         if name not in self._by_name:
             self._by_name[name] = httpx.AsyncHTTPTransport(verify=self._trusted, trust_env=False)
         refused: Exception | None = None
-        for address in await self._addresses(name):
+        for address in await self.addresses(name):
             pinned = httpx.Request(
                 request.method,
                 request.url.copy_with(host=address),
@@ -53,7 +53,8 @@ class PublicOnly(httpx.AsyncBaseTransport):
         for transport in self._by_name.values():
             await transport.aclose()
 
-    async def _addresses(self, name: str) -> list[str]:
+    async def addresses(self, name: str) -> list[str]:
+        """Where a name leads, and may. Raises NotPublic, and httpx.ConnectError for a name that leads nowhere."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:

@@ -7,8 +7,8 @@ none comes through.
 import asyncio
 import fcntl
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -27,25 +27,15 @@ class Rates:
 
     async def turn(self, host: str, per_second: float) -> None:
         """Wait until `host` may be asked; 0 sets no limit, but holds still count."""
+        interval = 1 / (per_second * self._share) if per_second else 0.0
         while True:
             # A lock is held for as long as it takes to write two numbers.
-            at = self._reserve(host, self.interval(per_second))
+            at = self._reserve(host, interval)
             if at <= time.time():
                 return
             await asyncio.sleep(at - time.time())
             if self._held_until(host) <= time.time():
                 return
-
-    def interval(self, per_second: float) -> float:
-        """Seconds between two requests of who has a host alone."""
-        return 1 / (per_second * self._share) if per_second else 0.0
-
-    @asynccontextmanager
-    async def alone(self, host: str) -> AsyncIterator[None]:
-        """The only one on this machine to ask `host`, for programs that keep the rate themselves."""
-        with (self._folder / f"{quote(host, safe='')}.alone").open("w") as file:
-            await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
-            yield
 
     def hold(self, host: str, seconds: float) -> None:
         """Nobody asks `host` for so long."""

@@ -1,12 +1,13 @@
 """The sites that the crawler knows: data, in sites.yaml or a file of one's own."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Word = Literal["general", "sensitive", "questionable", "explicit"]
 
@@ -39,7 +40,9 @@ class Site(BaseModel):
     referer: str = ""
     """What its file hosts want to see as the page that a picture is on."""
     search: str = ""
-    """For gallery-dl: link to what the site finds for `{tag}`."""
+    """For gallery-dl: link to what the site finds for `{tag}`; with `philomena:` before it where only the software is known."""
+    lists: tuple[str, ...] = ()
+    """For gallery-dl: other hosts that it asks to list the site."""
     page: str = ""
     """For gallery-dl: link to the page of the post `{id}`."""
     spelling: Literal["underscores", "words"] = "underscores"
@@ -58,6 +61,12 @@ class Site(BaseModel):
         if any(word in host for word in REFUSED):
             raise ValueError(f"{host} is refused: it hosts sexualised minors, or mirrors a site that does")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _search_is_there(self) -> Self:
+        if self.search and not re.fullmatch(rf"(\w+:)?{re.escape(self.url)}/.*\{{tag\}}.*", self.search):
+            raise ValueError(f"site {self.name}: search must be a link below {self.url} with {{tag}} in it")
+        return self
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -53,10 +53,11 @@ class Web:
     def __init__(self, rates: Rates, contact: str, *, allow_private: bool, within_s: float, longest_wait_s: float) -> None:
         self._within_s = within_s
         self._longest_wait_s = longest_wait_s
-        self.rates = rates
+        self._rates = rates
         self.user_agent = user_agent(contact)
+        self._outside = PublicOnly(allow_private)
         self._client = httpx.AsyncClient(
-            transport=PublicOnly(allow_private),
+            transport=self._outside,
             headers={"User-Agent": self.user_agent},
             timeout=within_s,
             trust_env=False,
@@ -84,7 +85,7 @@ class Web:
                 said, wait_s = str(error), 2.0**tried if error.seconds is None else error.seconds
                 if wait_s > self._longest_wait_s:
                     raise Away(f"{where} {said}, and asks to come back in {wait_s:.0f} s only") from error
-                self.rates.hold(error.host, wait_s)
+                self._rates.hold(error.host, wait_s)
             except (TimeoutError, httpx.TimeoutException):
                 said = f"did not answer whole within {self._within_s:g} s"
             except NotPublic as error:
@@ -95,11 +96,31 @@ class Web:
                 said = f"cannot be read: {error or type(error).__name__}"
         raise Away(f"{where} {said}, {TRIES} times")
 
+    @property
+    def patience_s(self) -> float:
+        """How long a host may take that was told to come back, and does."""
+        return TRIES * self._within_s + self._longest_wait_s
+
+    async def connection(self, host: str, port: int, reach: Reach) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """An open connection, in the host's turn, for somebody who speaks HTTP by himself. Raises Unfetched."""
+        _check_reach(host, reach, host)
+        await self._rates.turn(host, reach.per_second)
+        refused: OSError | None = None
+        try:
+            for address in await self._outside.addresses(host):
+                try:
+                    async with asyncio.timeout(self._within_s):
+                        return await asyncio.open_connection(address, port)
+                except OSError as error:  # TimeoutError is one
+                    refused = error
+        except (NotPublic, httpx.ConnectError) as error:
+            raise Unfetched(str(error)) from error
+        raise Away(f"{host}:{port} takes no connection ({refused})")
+
     async def _followed(self, url: httpx.URL, reach: Reach, headers: Mapping[str, str]) -> bytes:
         for _ in range(MOST_REDIRECTS + 1):
-            if not any(fnmatch(url.host, pattern) for pattern in reach.hosts):
-                raise Unfetched(f"{without_secrets(str(url))} is at none of the hosts {', '.join(reach.hosts)}")
-            await self.rates.turn(url.host, reach.per_second)
+            _check_reach(url.host, reach, without_secrets(str(url)))
+            await self._rates.turn(url.host, reach.per_second)
             async with asyncio.timeout(self._within_s):
                 answer = await self._answer(url, reach.most_bytes, headers)
             if isinstance(answer, bytes):
@@ -127,6 +148,11 @@ def user_agent(contact: str) -> str:
     """Who asks, and how to reach them."""
     name = f"kyara-crawler/{version('kyara-crawler')}"
     return f"{name} ({contact})" if contact else name
+
+
+def _check_reach(host: str, reach: Reach, where: str) -> None:
+    if not any(fnmatch(host, pattern) for pattern in reach.hosts):
+        raise Unfetched(f"{where} is at none of the hosts {', '.join(reach.hosts)}")
 
 
 class _ComeBack(Exception):

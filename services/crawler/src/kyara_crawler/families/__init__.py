@@ -24,7 +24,7 @@ Shown = tuple[Mapping[str, str], Mapping[str, str]]
 def source_of(site: Site, web: Web, login: Login) -> Source:
     """The site as a Source. Raises ValueError for a family that nobody knows, or a login that lacks something."""
     if site.family == "gallery-dl":
-        return GalleryDl(site, web.rates, web.user_agent, {key: secret.get_secret_value() for key, secret in login.items()})
+        return GalleryDl(web, site, {key: secret.get_secret_value() for key, secret in login.items()})
     if site.family not in _FAMILIES:
         raise ValueError(f"site {site.name}: no family {site.family!r}; there are gallery-dl, {', '.join(_FAMILIES)}")
     family, keys, show = _FAMILIES[site.family]
