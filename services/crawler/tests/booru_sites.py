@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -70,10 +71,11 @@ class BooruSite:
         """Keys of a post that the site has given other names."""
         self.asked: list[tuple[float, str, dict[str, str]]] = []
         self.address = ""
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{'https' if self.tls else 'http'}://{self.address}"
 
     def files_asked(self) -> list[str]:
         return [path for _, path, _ in self.asked if path.startswith("/data/")]
@@ -260,6 +262,8 @@ def serving(site: BooruSite) -> Iterator[BooruSite]:
             del format, args
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if site.tls:
+        server.socket = site.tls.wrap_socket(server.socket, server_side=True)
     site.address = f"127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import ssl
 from dataclasses import replace
 from itertools import pairwise
 
 import psutil
 import pytest
+import trustme
 
 from kyara_crawler.sites import Site
 from kyara_stage import StageError
@@ -169,11 +171,19 @@ def test_a_login_that_gallery_dl_does_not_know_is_refused(world: World) -> None:
         world.crawl()
 
 
-def test_its_requests_wait_for_their_turn(world: World) -> None:
-    site = philomena(world, offers(*range(1, 131)), per_second=4)
-    world.crawl(limit=1)
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_its_requests_wait_for_their_turn(world: World, tls: bool) -> None:
+    site = PhilomenaSite([])
+    if tls:
+        site.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(site.tls)
+    add(world, site, per_second=4, gallery_dl={"verify": False})
+    pictures = world.site("two", "moebooru", offers(130, tags="char_rin"))
+    others = offers(*range(1, 130), rating="explicit")
+    site.offers = [*others, *offers(130, file_url=f"{pictures.url}/data/130.png")]
+    assert world.crawl().names == ["one-130"]
     asked = [at for at, path, _ in site.asked if path.startswith(API)]
-    assert len(asked) >= 3
+    assert len(asked) == 5, "canary, tag, and three pages"
     assert min(later - earlier for earlier, later in pairwise(asked)) >= 0.2
 
 
