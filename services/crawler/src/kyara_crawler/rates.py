@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+SLACK = 1.025
+"""Times the time between two requests: what is sent evenly does not arrive quite so."""
 LONGEST_S = 3600.0
 """A turn further away is from a clock that was wrong."""
 
@@ -27,33 +29,27 @@ class Rates:
 
     async def turn(self, host: str, per_second: float) -> None:
         """Wait until `host` may be asked; 0 sets no limit, but holds still count."""
-        interval = 1 / (per_second * self._share) if per_second else 0.0
-        while True:
-            # A lock is held for as long as it takes to write two numbers.
-            at = self._reserve(host, interval)
-            if at <= time.time():
-                return
-            await asyncio.sleep(at - time.time())
-            if self._held_until(host) <= time.time():
-                return
+        interval = SLACK / (per_second * self._share) if per_second else 0.0
+        while wait_s := self._take(host, interval):
+            await asyncio.sleep(wait_s)
 
     def hold(self, host: str, seconds: float) -> None:
         """Nobody asks `host` for so long."""
         with self._file(host) as file:
-            free, held = _read(file)
-            _write(file, free, max(held, time.time() + seconds))
+            _write(file, max(_read(file), time.time() + seconds))
 
-    def _reserve(self, host: str, interval: float) -> float:
-        """The time of the next free turn, which is then taken."""
-        with self._file(host) as file:
-            free, held = _read(file)
-            at = max(time.time(), free, held)
-            _write(file, at + interval, held)
-            return at
+    def _take(self, host: str, interval: float) -> float:
+        """0 when the turn is taken, and the next one is `interval` s away; else how long to wait before trying again.
 
-    def _held_until(self, host: str) -> float:
+        A turn counts from when it is taken: those who come late do not crowd.
+        """
+        # The lock is held for as long as it takes to write a number.
         with self._file(host) as file:
-            return _read(file)[1]
+            now, free = time.time(), _read(file)
+            if free > now:
+                return free - now
+            _write(file, now + interval)
+            return 0.0
 
     @contextmanager
     def _file(self, host: str) -> Iterator[IO[str]]:
@@ -62,16 +58,14 @@ class Rates:
             yield file
 
 
-def _read(file: IO[str]) -> tuple[float, float]:
-    """When the next turn is free, and until when the host is held."""
+def _read(file: IO[str]) -> float:
+    """When the next turn is free."""
     file.seek(0)
-    words = file.read().split()
-    free, held = (float(words[0]), float(words[1])) if len(words) == 2 else (0.0, 0.0)
-    latest = time.time() + LONGEST_S
-    return (free if free < latest else 0.0), (held if held < latest else 0.0)
+    free = float(file.read() or 0)
+    return free if free < time.time() + LONGEST_S else 0.0
 
 
-def _write(file: IO[str], free: float, held: float) -> None:
+def _write(file: IO[str], free: float) -> None:
     file.truncate(0)
-    file.write(f"{free!r} {held!r}")
+    file.write(repr(free))
     file.flush()
