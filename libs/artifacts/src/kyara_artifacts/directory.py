@@ -36,7 +36,8 @@ class DirectoryStore(ParallelTransfers):
 
     def put(self, data: bytes | Path) -> Digest:
         digest = digest_of_file(data) if isinstance(data, Path) else digest_of(data)
-        if not self._has_fresh(digest):
+        found = self._stat(digest)
+        if not found or found.size != digest.size_bytes or not is_fresh(found.written):
             with full_disk_said(self._blobs), self._new_file(self._blob(digest)) as file:
                 if isinstance(data, Path):
                     with data.open("rb") as source:
@@ -64,10 +65,8 @@ class DirectoryStore(ParallelTransfers):
             part.unlink(missing_ok=True)
 
     def has(self, digest: Digest) -> bool:
-        try:
-            return self._blob(digest).stat().st_size == digest.size_bytes
-        except FileNotFoundError:
-            return False
+        found = self._stat(digest)
+        return found is not None and found.size == digest.size_bytes
 
     def put_record(self, key: str, value: bytes) -> None:
         with full_disk_said(self._records), self._new_file(self._records / check_key(key)) as file:
@@ -94,8 +93,12 @@ class DirectoryStore(ParallelTransfers):
         for sha256 in sha256s:
             self._blob(Digest(sha256=sha256)).unlink(missing_ok=True)
 
-    def _has_fresh(self, digest: Digest) -> bool:
-        return self.has(digest) and is_fresh(_written(self._blob(digest).stat()))
+    def _stat(self, digest: Digest) -> Kept | None:
+        try:
+            found = self._blob(digest).stat()
+        except FileNotFoundError:
+            return None
+        return Kept(digest.sha256, found.st_size, _written(found))
 
     def _blob(self, digest: Digest) -> Path:
         sha256 = check_sha256(digest.sha256)

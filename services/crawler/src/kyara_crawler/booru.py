@@ -118,6 +118,12 @@ class BooruSource:
             raise SiteFailed(f"{self._api.site.url} answers otherwise than documented: {where}: {first['msg']}") from error
 
 
+def rated(tag: str, words: Mapping[str, str], ratings: Collection[str]) -> str:
+    """A search for `tag`, and for the one rating that is wanted, where the site has a single word for what is wanted."""
+    asked = [word for word, ours in words.items() if ours in ratings]
+    return f"{tag} rating:{asked[0]}" if len(asked) == 1 else tag
+
+
 def rating_of(word: str, api: Api, words: Mapping[str, str]) -> str:
     """A site's word for a rating, in ours; one that nobody knows is as bad as can be."""
     return api.site.ratings.get(word) or words.get(word, "explicit")

@@ -3,6 +3,7 @@
 import hashlib
 import mimetypes
 from collections import Counter
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,14 +73,13 @@ async def fetch(ctx: Context, pinned: ArtifactRef, max_pixels: int) -> Outputs:
             most_pixels=max_pixels,
             at_once=ctx.settings.downloads,
         )
-        pictures = downloads.of(posts, told["most"])
-        async for post, got in pictures:
-            if reason := collected.add(post, got):
-                ctx.reject(post.key, reason)
-            ctx.progress("fetching", len(collected.images), min(told["most"], len(posts)), "pictures")
-            if len(collected.images) == told["most"]:
-                break
-        await pictures.aclose()
+        async with aclosing(downloads.of(posts, told["most"])) as pictures:
+            async for post, got in pictures:
+                if reason := collected.add(post, got):
+                    ctx.reject(post.key, reason)
+                ctx.progress("fetching", len(collected.images), min(told["most"], len(posts)), "pictures")
+                if len(collected.images) == told["most"]:
+                    break
     if not collected.images:
         raise StageError.unavailable(f"none of {len(posts)} pictures can be fetched: {_most_common(ctx.rejected)}")
     meta = {"posts": {post.key: post.model_dump(mode="json", exclude_defaults=True) for post in collected.posts}}

@@ -71,10 +71,11 @@ class Collector:
             old = [blob for blob in batch if blob.name not in needed and blob.written < oldest]
             if not rules.dry_run:
                 await asyncio.to_thread(self._store.remove_blobs, [blob.name for blob in old])
+            size = sum(blob.size for blob in old)
             done.blobs += len(old)
-            done.bytes += sum(blob.size for blob in old)
+            done.bytes += size
             done.blobs_kept += len(batch) - len(old)
-            done.bytes_kept += sum(blob.size for blob in batch) - sum(blob.size for blob in old)
+            done.bytes_kept += sum(blob.size for blob in batch) - size
             yield done
         done.phase = "done"
         log.info("garbage collected", dry_run=rules.dry_run, **MessageToDict(done, preserving_proto_field_name=True))

@@ -16,8 +16,8 @@ from google.protobuf import json_format
 from kyara.jobs.v1.jobs_pb2 import Job
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import BlobCorrupt, BlobMissing, Store
+from kyara_artifacts.store import PARALLEL
 
-PARALLEL = 8
 RESULTS = "actions/"
 CHECKPOINTS = "checkpoints/"
 _NAMES_BLOBS = ("application/json", "application/jsonl")
@@ -41,10 +41,12 @@ class Reach:
 
     def add_records(self, keys: Iterable[str]) -> None:
         """All that these records name."""
+        refs: list[ArtifactRef] = []
         with ThreadPoolExecutor(PARALLEL) as pool:
             for key, data in pool.map(lambda key: (key, self._store.get_record(key) or b""), keys):
                 self.blobs |= _names_in(data)
-                self._add([ArtifactRef.FromString(data)] if key.startswith(CHECKPOINTS) else _refs_in(json.loads(data or b"{}")))
+                refs += [ArtifactRef.FromString(data)] if key.startswith(CHECKPOINTS) else _refs_in(json.loads(data or b"{}"))
+        self._add(refs)
 
     def leads_to_all_of(self, result_key: str) -> bool:
         """Whether every output of a kept result has been found."""

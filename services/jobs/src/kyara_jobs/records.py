@@ -12,11 +12,11 @@ from google.protobuf.json_format import MessageToJson, Parse
 
 from kyara.jobs.v1.jobs_pb2 import Job
 from kyara_artifacts import Store
+from kyara_artifacts.store import PARALLEL
 from kyara_jobs.order import DEFAULT_TENANT
 
 JOBS = ("jobs/", "timeline/")
 """Where records of jobs are."""
-PARALLEL = 8
 _ID = re.compile(r"[a-z0-9]+")
 _END_OF_TIME_MS = 10**14 - 1
 _DEFAULT = f".{DEFAULT_TENANT}"

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, TypeAdapter
 
-from kyara_crawler.booru import Api, Tag, absolute, rating_of
+from kyara_crawler.booru import Api, Tag, absolute, rated, rating_of
 from kyara_crawler.source import Post
 
 PAGE = 100
@@ -54,8 +54,7 @@ class Danbooru:
 
     async def page(self, api: Api, tag: str, number: int, ratings: Collection[str]) -> list[Post] | None:
         """Two tags a search are free to everybody: the character's, and a rating when there is just one."""
-        letters = [letter for letter, word in self.words.items() if word in ratings]
-        tags = f"{tag} rating:{letters[0]}" if len(letters) == 1 else tag
+        tags = rated(tag, self.words, ratings)
         posts = _POSTS.validate_python(
             await api.json("/posts.json", {"tags": tags, "limit": str(PAGE), "page": str(number + 1)}) or []
         )

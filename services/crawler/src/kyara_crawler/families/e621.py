@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from kyara_crawler.booru import Api, Tag, absolute, rating_of
+from kyara_crawler.booru import Api, Tag, absolute, rated, rating_of
 from kyara_crawler.source import Post
 
 PAGE = 100
@@ -68,8 +68,7 @@ class E621:
 
     async def page(self, api: Api, tag: str, number: int, ratings: Collection[str]) -> list[Post] | None:
         """By page numbers, of which the site gives 750."""
-        letters = [letter for letter, word in self.words.items() if word in ratings]
-        tags = f"{tag} rating:{letters[0]}" if len(letters) == 1 else tag
+        tags = rated(tag, self.words, ratings)
         answer = await api.json("/posts.json", {"tags": tags, "limit": str(PAGE), "page": str(number + 1)})
         posts = _Posts.model_validate(answer or {"posts": []}).posts
         return [_post(each, api, self.words) for each in posts] or None

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, TypeAdapter
 
-from kyara_crawler.booru import Api, Tag, absolute, rating_of
+from kyara_crawler.booru import Api, Tag, absolute, rated, rating_of
 from kyara_crawler.source import Post
 
 PAGE = 100
@@ -45,8 +45,7 @@ class Moebooru:
 
     async def page(self, api: Api, tag: str, number: int, ratings: Collection[str]) -> list[Post] | None:
         """At most 100 posts a page, by the API's own rules."""
-        letters = [letter for letter, word in self.words.items() if word in ratings]
-        tags = f"{tag} rating:{letters[0]}" if len(letters) == 1 else tag
+        tags = rated(tag, self.words, ratings)
         answer = await api.json("/post.json", {"tags": tags, "limit": str(PAGE), "page": str(number + 1)})
         return [_post(each, api, self.words) for each in _POSTS.validate_python(answer or [])] or None
 
