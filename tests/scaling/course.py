@@ -34,8 +34,8 @@ class Course:
     lost_node: str
     step_before: int
     """The last step of the run that lost its node, before it did."""
-    steps_after: list[int]
-    """Steps of it that were heard of after."""
+    resumed_at: int
+    """The step of the checkpoint from which it went on, 0 when it began anew."""
     head: tuple[tuple[float, float], tuple[float, float]]
     """Memory of the head in MiB and the seconds that its processors have worked, without runs and with all eight."""
     submit_s: list[float]
@@ -73,7 +73,7 @@ class Course:
             "node_loss_noticed_s": round((gone.went or 0.0) - killed, 1),
             "run_again_after_loss_s": round(after.began - killed, 1),
             "step_before_loss": self.step_before,
-            "first_step_heard_after_loss": self.steps_after[0],
+            "resumed_at_step": self.resumed_at,
             "checkpoint_every": CHECKPOINT_EVERY,
             "last_run_to_no_nodes_s": round(max(node.went or 0.0 for node in line.nodes) - last, 1),
             "idle_timeout_s": IDLE_S,
@@ -130,7 +130,7 @@ class _Show:
             troubled=troubled_outputs,
             lost_node=lost,
             step_before=before[hit.action],
-            steps_after=hit.steps_seen_after_last_start(),
+            resumed_at=await hit.resumed_at(),
             head=(base, full),
             submit_s=submit_s,
         )

@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef, RunResponse
 from kyara_artifacts import Store, open_store
+from kyara_rayjobs.api import RayApi
 from kyara_rayjobs.report import read_checkpoint, read_record
 from kyara_stage import StageContext
 from kyara_trainer.settings import TrainerSettings
@@ -15,6 +17,8 @@ from services.trainer.tests.example_trainer import example
 
 STEPS, CHECKPOINT_EVERY = 100, 10
 ENDS_S = 500.0
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_RESUMED = re.compile(r"goes on from a checkpoint\s+step=(\d+)")
 
 
 class Run:
@@ -48,11 +52,13 @@ class Run:
         """Whether another try would not begin at the first step."""
         return read_checkpoint(self._store, f"trainer/{self.action}") is not None
 
-    def steps_seen_after_last_start(self) -> list[int]:
-        """Steps done that the stage heard of since the base model was loaded for the last time."""
-        told = [event.progress for event in self.events if event.HasField("progress")]
-        start = max(number for number, each in enumerate(told) if each.phase == "loading the base model")
-        return [each.done for each in told[start:] if each.phase == "training"]
+    async def resumed_at(self) -> int:
+        """The step at which its last try went on, as that said on Ray; 0 when it began anew."""
+        async with RayApi(self._ctx.settings.ray) as api:
+            said = [await api.logs(f"kyara-trainer-{self.action[:32]}{again}") for again in ("", "-2", "-3")]
+        last = next(text for text in reversed(said) if text)
+        found = _RESUMED.search(_COLOUR.sub("", last))
+        return int(found[1]) if found else 0
 
 
 async def until(condition: Callable[[], bool], seconds: float = ENDS_S) -> None:

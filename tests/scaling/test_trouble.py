@@ -38,7 +38,7 @@ async def test_a_queued_run_that_is_cancelled_leaves_nothing_behind_and_one_afte
         stopped = await api.job(f"kyara-trainer-{queued.action[:32]}")
     assert stopped is not None and stopped["status"] == "STOPPED"
     began = [task for task in cluster.tasks("_train") if task["start_time_ms"]]
-    assert len(began) == 2, "the cancelled run was never at work"
+    assert len(began) == 2, f"the cancelled run was never at work: {began}"
 
 
 async def test_a_run_goes_on_from_its_checkpoint_when_the_head_dies_with_all_nodes_and_comes_back(
@@ -50,5 +50,5 @@ async def test_a_run_goes_on_from_its_checkpoint_when_the_head_dies_with_all_nod
     cluster.kill()
     cluster.start()
     outputs = await training
-    assert troubled.steps_seen_after_last_start()[0] > CHECKPOINT_EVERY, "it began anew"
+    assert await troubled.resumed_at() > CHECKPOINT_EVERY, "it began anew"
     assert outputs == await calm.outputs()

@@ -121,3 +121,26 @@ def test_bombs_and_damaged_archives_are_set_aside(folder: Path, store: Store, se
     assert "CRC" in reasons["damaged.zip/b.png"]
     outputs, _ = run_operation(COLLECT, CollectParams(), {"pinned": pinned["pinned"]}, store, settings)
     assert [image.name for image in ImageSet.load(store, outputs["images"])] == ["a.png"]
+
+
+def test_captions_beside_pictures_come_with_them(folder: Path, store: Store, settings: CrawlerSettings) -> None:
+    for level, name in enumerate(("a.png", "b.png", "more/c.png"), 1):
+        (folder / name).write_bytes(png_bytes(picture(level)))
+    (folder / "a.txt").write_text("\ufeffrin, long hair,\n blue eyes\n", encoding="utf-8")
+    (folder / "b.txt").write_bytes("凛, 長い髪".encode("shift-jis"))
+    (folder / "c.txt").write_text("beside no picture")
+    images, rejected = collected(folder, store, settings)
+    captions = {image.name: image.caption for image in images}
+    assert captions == {"a.png": "rin, long hair, blue eyes", "b.png": None, "more/c.png": None}
+    assert set(rejected) == {"b.txt", "c.txt"}
+    assert "not UTF-8 at byte 0; save it anew as UTF-8" in rejected["b.txt"]
+
+
+def test_one_archive_may_be_the_folder(folder: Path, store: Store, settings: CrawlerSettings) -> None:
+    with zipfile.ZipFile(folder / "dataset-raw.zip", "w") as archive:
+        archive.writestr("../a.png", png_bytes(picture(1)))
+        archive.writestr("../a.txt", "rin, smile")
+        archive.writestr("../.a_meta.json", "{}")
+    images, rejected = collected(folder / "dataset-raw.zip", store, settings)
+    assert [image.caption for image in images] == ["rin, smile"]
+    assert not rejected

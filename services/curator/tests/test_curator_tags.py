@@ -2,7 +2,8 @@
 
 import pytest
 
-from kyara_curator.tags import CoreShares, caption, core_tags, in_words, is_of_the_moment, is_trait, scale_of
+from kyara_artifacts import scale_of
+from kyara_curator.tags import CoreShares, caption, core_tags, in_words, is_of_the_moment, is_trait
 
 SHARES = CoreShares(tag=0.45, trait=0.35)
 

@@ -14,7 +14,7 @@ from typing import Any
 from google.rpc import code_pb2
 from temporalio.client import Client
 
-from kyara.jobs.v1.jobs_pb2 import CancelJobRequest, CharacterJob, JobSpec, JobState, NameClustersRequest, Reference
+from kyara.jobs.v1.jobs_pb2 import CancelJobRequest, CharacterJob, DatasetJob, JobSpec, JobState, NameClustersRequest, Reference
 from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from kyara_artifacts import open_store
 from services.jobs.tests.jobs_world import Jobs, Temporal, create, until, until_ended, video_spec
@@ -54,6 +54,12 @@ def web(jobs: JobServiceStub, _: ScriptedStages) -> str:
     return create(jobs, JobSpec(recipe="v1.4", salt="web", character=CharacterJob(name="Aya", folder="/pictures")))
 
 
+def dataset(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """A package that was made before, by a recipe of the user's own."""
+    made = DatasetJob(name="Aya", folder="/made/dataset-raw.zip")
+    return create(jobs, JobSpec(recipe="mine", recipe_yaml="extends: v1.6", salt="dataset", dataset=made))
+
+
 def cancelled(jobs: JobServiceStub, stages: ScriptedStages) -> str:
     """Cancelled while both characters train."""
     gate = stages.hold("cancelled", "trainer")
@@ -79,6 +85,7 @@ SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (
     recognised,
     pictures,
     web,
+    dataset,
     cancelled,
     failed,
 )

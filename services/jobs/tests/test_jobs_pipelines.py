@@ -1,7 +1,9 @@
 """Whole jobs, from the order to the record, over real servers."""
 
+from kyara.curator.v1.curator_pb2 import PackageParams
 from kyara.jobs.v1.jobs_pb2 import (
     CharacterJob,
+    DatasetJob,
     JobSpec,
     JobState,
     WatchJobRequest,
@@ -49,3 +51,17 @@ def test_watch_shows_each_change_and_ends_with_the_job(jobs: JobServiceStub) -> 
     counts = [len(job.stages) for job in seen]
     assert len(seen) > 2
     assert counts == sorted(counts)
+
+
+def test_a_dataset_that_is_there_already_is_trained_on_as_it_is(jobs: JobServiceStub, stages: ScriptedStages) -> None:
+    own = "extends: miniature\ntraining: {steps: {rule: fixed, steps: 7}}\n"
+    made = DatasetJob(name="Aya", folder="/made/dataset-raw.zip")
+    job = until_ended(jobs, create(jobs, JobSpec(recipe="mine", recipe_yaml=own, salt="made", dataset=made)))
+    assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
+    assert [stage.stage for stage in job.stages] == [
+        "crawler.resolve", "crawler.collect", "curator.package", "trainer", "evaluator",
+    ]  # fmt: skip
+    packaged, trained = PackageParams(), TrainParams()
+    stages.actions["made", "curator.package"].params.Unpack(packaged)
+    stages.actions["made", "trainer"].params.Unpack(trained)
+    assert packaged.as_they_are and trained.steps == 7

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from kyara.jobs.v1.jobs_pb2 import DatasetJob, JobSpec
 from kyara_jobs import params
 from kyara_jobs.recipe import Recipe, UnknownRecipe, known_recipes, merged, recipe_named, whole
 
@@ -27,16 +28,25 @@ SMALLEST_FEW, SMALL, MEDIUM, LARGE, MASSIVE = 5, 60, 150, 300, 500
         ("v1.4.1", 0, 721),
         ("v1.4.1", SMALL, 1574),
         ("v1.4.1", MASSIVE, 6500),
+        ("v1.5", SMALLEST_FEW, 800),
+        ("v1.5", LARGE, 3000),
+        ("v1.5", 2000, 10000),
+        ("v1.5", 5000, 12500),
+        ("v1.6", SMALL, 600),
+        ("v1.6", LARGE, 2250),
+        ("v1.6", 20_000, 15_000),
     ],
 )
 def test_steps_are_those_of_the_published_version(name: str, images: int, steps: int) -> None:
-    assert recipe_named(name).training.steps.count(images) == steps
+    training = recipe_named(name).training
+    assert training.steps.count(images, training.batch_size) == steps
 
 
 def test_v1_4_trains_and_scores_as_published() -> None:
     recipe = recipe_named("v1.4")
     train = params.train(recipe, 7, "Rin Tohsaka", MASSIVE)
-    assert (train.unet.rank, train.unet.learning_rate, train.text_encoder.rank) == (8, 1e-4, 4)
+    assert (train.unet.rank, train.text_encoder.rank) == (8, 4)
+    assert (train.unet.learning_rate, train.text_encoder.learning_rate) == (4e-4, 4e-5), "published for a batch of one"
     assert (train.batch_size, train.clip_skip, train.warmup_steps, train.tag_dropout) == (4, 2, 50, 0.1)
     assert (train.resolution, train.buckets, train.bucket_step, train.saves, train.seed) == (512, 5, 8, 15, 7)
     assert train.trigger == "rin_tohsaka"
@@ -49,8 +59,25 @@ def test_v1_4_trains_and_scores_as_published() -> None:
 
 
 def test_whole_pictures_have_no_crops_before_v1_4() -> None:
-    assert not params.package(recipe_named("v1.0"), 0, "x").crop_kinds
-    assert list(params.package(recipe_named("v1.4"), 0, "x").crop_kinds) == ["halfbody", "head"]
+    assert not params.package(recipe_named("v1.0"), JobSpec(), "x").crop_kinds
+    assert list(params.package(recipe_named("v1.4"), JobSpec(), "x").crop_kinds) == ["halfbody", "head"]
+
+
+@pytest.mark.parametrize(("images", "rank"), [(100, 4), (101, 6), (400, 6), (401, 8)])
+def test_v1_6_gives_larger_datasets_a_larger_lora(images: int, rank: int) -> None:
+    assert params.train(recipe_named("v1.6"), 0, "x", images).unet.rank == rank
+
+
+def test_every_recipe_trains_on_a_package_that_it_makes() -> None:
+    for recipe in known_recipes().values():
+        assert recipe.packaging.dataset in ("", *recipe.packaging.packages)
+
+
+def test_a_dataset_that_is_there_already_is_taken_whole() -> None:
+    spec = JobSpec(dataset=DatasetJob(name="x", folder="/x"), seed=3)
+    wanted = params.package(recipe_named("v1.4"), spec, "Rin")
+    assert wanted.as_they_are and wanted.dataset == "stage3-640" and wanted.seed == 3
+    assert not (wanted.crop_kinds or wanted.max_images or wanted.min_images or wanted.near_duplicate)
 
 
 def written() -> dict[str, Any]:

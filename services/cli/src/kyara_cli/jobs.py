@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from kyara.jobs.v1.jobs_pb2 import (
     CancelJobRequest,
@@ -14,7 +13,6 @@ from kyara.jobs.v1.jobs_pb2 import (
     GetJobRequest,
     Job,
     ListJobsRequest,
-    ListRecipesRequest,
     NameClustersRequest,
     RetryJobRequest,
     StageStatus,
@@ -119,19 +117,6 @@ def name(
     with jobs_at(address) as service:
         request = NameClustersRequest(id=job_id, names=given)
         _say(service.NameClusters(request, timeout=CALL_WITHIN_S).job, as_json)
-
-
-def recipes(address: Address = "127.0.0.1:7400", as_json: AsJson = False) -> None:
-    """The recipes that jobs can follow."""
-    with jobs_at(address) as service:
-        answer = service.ListRecipes(ListRecipesRequest(), timeout=CALL_WITHIN_S)
-    if as_json:
-        print_json(answer)
-        return
-    table = Table(box=None, show_header=False)
-    for recipe in answer.recipes:
-        table.add_row(recipe.name, recipe.description)
-    console.print(table)
 
 
 def _named(texts: list[str]) -> dict[int, str]:

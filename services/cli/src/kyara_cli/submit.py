@@ -1,4 +1,4 @@
-"""`kyara submit video|character`: start a job."""
+"""`kyara submit video|character|dataset`: start a job."""
 
 import uuid
 from pathlib import Path
@@ -7,18 +7,19 @@ from typing import Annotated
 import typer
 
 from kyara.crawler.v1.crawler_pb2 import WebSource
-from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, JobSpec, Reference, VideoJob
+from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, DatasetJob, JobSpec, Reference, VideoJob
 from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
 from kyara_cli.exits import CommandError, Exit
 from kyara_cli.options import Address, AsJson
 from kyara_cli.output import console, print_json
+from kyara_cli.recipes import named
 from kyara_cli.watch import follow
 
 app = typer.Typer(help="Start a job.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Option(help="What to call the job and what it publishes.")]
-Recipe = Annotated[str, typer.Option(help="A recipe's name, such as v1.4.")]
+Recipe = Annotated[str, typer.Option(metavar="NAME|FILE", help="A recipe's name, such as v1.4, or a YAML of your own.")]
 Publish = Annotated[str, typer.Option(metavar="FOLDER|hub:OWNER", help="Where results go.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 RequestId = Annotated[str, typer.Option(help="The same id gives the same job; one is made up when it is left out.")]
@@ -51,10 +52,8 @@ def video(
         max_characters=max_characters,
         references=[_reference(each) for each in reference],
     )
-    spec = JobSpec(
-        name=name or _name_of(sources[0]), recipe=recipe, video=pipeline, publish=target(publish), seed=seed, salt=salt
-    )
-    start(spec, request_id, watch, address, as_json)
+    spec = JobSpec(name=name or _name_of(sources[0]), video=pipeline, publish=target(publish), seed=seed, salt=salt)
+    start(spec, recipe, request_id, watch, address, as_json)
 
 
 @app.command()
@@ -85,12 +84,34 @@ def character(
     else:
         web = WebSource(name=who, limit=limit, sites=site, ratings=rating, tags=dict(map(_tag, tag)), urls=url)
         pipeline = CharacterJob(name=name or who, web=web)
-    spec = JobSpec(name=pipeline.name, recipe=recipe, character=pipeline, publish=target(publish), seed=seed, salt=salt)
-    start(spec, request_id, watch, address, as_json)
+    spec = JobSpec(name=pipeline.name, character=pipeline, publish=target(publish), seed=seed, salt=salt)
+    start(spec, recipe, request_id, watch, address, as_json)
 
 
-def start(spec: JobSpec, request_id: str, watch: bool, address: str, as_json: bool) -> None:
-    """Create the job, and stay with it when asked to."""
+@app.command()
+def dataset(
+    where: Annotated[str, typer.Argument(metavar="FOLDER|ZIP", help="Pictures, each with its caption in a .txt beside it.")],
+    name: Annotated[str, typer.Option(help="The character's name; prompts call it by the word made of it.")] = "",
+    recipe: Recipe = "v1.4",
+    publish: Publish = "published",
+    seed: Seed = 0,
+    request_id: RequestId = "",
+    salt: Salt = "",
+    watch: Watch = True,
+    address: Address = "127.0.0.1:7400",
+    as_json: AsJson = False,
+) -> None:
+    """A captioned dataset, such as a package made before, to a LoRA."""
+    if not Path(where).exists():
+        raise CommandError(Exit.INVALID, f"there is no folder or zip archive {where}")
+    pipeline = DatasetJob(name=name or Path(where).stem, folder=str(Path(where).resolve()))
+    spec = JobSpec(name=pipeline.name, dataset=pipeline, publish=target(publish), seed=seed, salt=salt)
+    start(spec, recipe, request_id, watch, address, as_json)
+
+
+def start(spec: JobSpec, recipe: str, request_id: str, watch: bool, address: str, as_json: bool) -> None:
+    """Create the job by `recipe`, and stay with it when asked to."""
+    spec.recipe, spec.recipe_yaml = named(recipe)
     with jobs_at(address) as jobs:
         request = CreateJobRequest(request_id=request_id or uuid.uuid4().hex, spec=spec)
         job = jobs.CreateJob(request, timeout=CALL_WITHIN_S).job

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 MOST_TIMES_PACKED = 50
 """A picture hardly gets smaller in an archive: what unpacks to more than this is a bomb."""
@@ -52,10 +52,13 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def files_in(folder: Path) -> list[Found]:
-    """Its files and those of its sub-folders, by name. Hidden files, links and special files are left out.
+    """Its files and those of its sub-folders, by name. Hidden files, links and special files are left out. It may be
+    one zip archive.
 
     Raises BadFolder when there is no such folder, or nothing in it.
     """
+    if folder.suffix.lower() == ".zip" and folder.is_file():
+        return sorted(_unpacked(folder.name, folder), key=lambda each: each.name)
     if not folder.is_dir():
         raise BadFolder(f"{folder} is no folder that the crawler can see; give the full path of one with pictures")
     found = [
@@ -76,7 +79,7 @@ def _unpacked(name: str, path: Path) -> Iterator[Found]:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            entries = [e for e in archive.infolist() if not e.is_dir() and not PurePosixPath(e.filename).name.startswith(".")]
     except (zipfile.BadZipFile, OSError, ValueError):
         yield Found(name, path, 0)
         return

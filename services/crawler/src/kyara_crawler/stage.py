@@ -1,10 +1,12 @@
 """The stage `crawler`: `crawler.resolve` pins a source, `crawler.collect` decodes its pictures into an image set."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kyara.crawler.v1.crawler_pb2 import CollectParams, ResolveParams
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import BadPicture, File, FileSet, Image, ImageSet, put_picture, read_picture
+from kyara_crawler.captions import caption_in, is_caption, stem_of
 from kyara_crawler.character import POSTS, fetch, pin
 from kyara_crawler.folder import BadFolder, Unreadable, files_in
 from kyara_crawler.settings import CrawlerSettings
@@ -49,7 +51,7 @@ def _pin_folder(ctx: Context, folder: str) -> Outputs:
 
 
 def _decode(ctx: Context, pinned: ArtifactRef, max_pixels: int) -> Outputs:
-    files = FileSet.load(ctx.store, pinned).files
+    files, captions = _apart(ctx, FileSet.load(ctx.store, pinned).files)
     images: list[Image] = []
     first: dict[str, str] = {}
     contents = ctx.store.get_all([file.digest for file in files])
@@ -64,15 +66,28 @@ def _decode(ctx: Context, pinned: ArtifactRef, max_pixels: int) -> Outputs:
             ctx.reject(file.name, f"the same picture as {first[digest.sha256]}")
             continue
         first[digest.sha256] = file.name
-        images.append(
-            Image(name=file.name, sha256=digest.sha256, size=digest.size_bytes, width=width, height=height, source=file.name)
-        )
+        size = {"sha256": digest.sha256, "size": digest.size_bytes, "width": width, "height": height}
+        images.append(Image(name=file.name, source=file.name, caption=captions.get(stem_of(file.name)), **size))
     if not images:
         raise StageError.precondition(f"none of the {len(files)} files can be decoded as a picture; PNG, JPEG and WebP can")
     return {"images": ImageSet(images=tuple(images)).save(ctx.store)}
 
 
+def _apart(ctx: Context, files: Sequence[File]) -> tuple[list[File], dict[str, str]]:
+    """The files that are no captions, and the captions by the stem of their picture."""
+    stems = {stem_of(file.name) for file in files if not file.name.lower().endswith(".txt")}
+    others = [file for file in files if not is_caption(file.name, stems)]
+    captions: dict[str, str] = {}
+    beside = [file for file in files if is_caption(file.name, stems)]
+    for file, data in zip(beside, ctx.store.get_all([file.digest for file in beside]), strict=True):
+        try:
+            captions[stem_of(file.name)] = caption_in(data)
+        except ValueError as error:
+            ctx.reject(file.name, str(error))
+    return others, captions
+
+
 OPERATIONS = (
     Operation(name="crawler.resolve", version=1, params=ResolveParams, run=resolve, cached=False),
-    Operation(name="crawler.collect", version=1, params=CollectParams, run=collect),
+    Operation(name="crawler.collect", version=2, params=CollectParams, run=collect),
 )

@@ -8,12 +8,12 @@ import numpy as np
 import PIL.Image
 
 from kyara.curator.v1.curator_pb2 import PackageParams
-from kyara_artifacts import BadPicture, Box, Image, ImageSet, put_picture, read_picture
+from kyara_artifacts import BadPicture, Box, Image, ImageSet, put_picture, read_picture, scale_of
 from kyara_curator.geometry import shortest_side
 from kyara_curator.looks import Print, first_seen, print_of
-from kyara_curator.names import UniqueNames
+from kyara_curator.names import UniqueNames, safe_stem
 from kyara_curator.settings import CuratorSettings
-from kyara_curator.tags import CoreShares, caption, core_tags, scale_of
+from kyara_curator.tags import CoreShares, caption, core_tags, words_of
 from kyara_curator.three_stage import cuts_of, described
 from kyara_inference import Inference, KindThreshold, catalogue, detect, tag
 from kyara_stage import StageContext
@@ -32,10 +32,28 @@ class _Crop:
 
 def make_dataset(ctx: Context, params: PackageParams, pictures: Sequence[Image], inference: Inference) -> ImageSet:
     """The dataset of `pictures`; its `meta` holds trigger, core tags, counts and scale."""
+    if params.as_they_are:
+        return _captioned(_tagged(ctx, params, _whole(pictures, params.trigger), inference), params, len(pictures))
     chosen = _capped(ctx, pictures, params)
     crops = _without_repeats(ctx, _cropped(ctx, params, chosen, inference), params.near_duplicate)
     tagged = _tagged(ctx, params, crops, inference)
     return _captioned(tagged, params, len(pictures))
+
+
+def _whole(pictures: Sequence[Image], trigger: str) -> list[Image]:
+    """The pictures of a dataset that is one already, with the tags that their captions name."""
+    names = UniqueNames()
+    return [
+        image.model_copy(
+            update={
+                "name": names.take(safe_stem(image.name)),
+                "crop": image.crop or "person",
+                "parent": image.name,
+                "tags": words_of(image.caption or "", trigger),
+            }
+        )
+        for image in pictures
+    ]
 
 
 def _capped(ctx: Context, pictures: Sequence[Image], params: PackageParams) -> list[Image]:
@@ -96,21 +114,24 @@ def _without_repeats(ctx: Context, crops: list[_Crop], limit: float) -> list[Ima
 
 
 def _tagged(ctx: Context, params: PackageParams, crops: list[Image], inference: Inference) -> list[Image]:
-    tagged = []
-    for start in range(0, len(crops), _TAGGED_AT_ONCE):
-        some = crops[start : start + _TAGGED_AT_ONCE]
+    tagged = {image.name: image for image in crops}
+    untold = [image for image in crops if not image.tags]
+    for start in range(0, len(untold), _TAGGED_AT_ONCE):
+        some = untold[start : start + _TAGGED_AT_ONCE]
         pictures = [read_picture(data) for data in ctx.store.get_all([image.digest for image in some])]
         found = tag(inference, params.tagger_model, pictures, params.tag_threshold)
         for image, tags in zip(some, found, strict=True):
-            tagged.append(image.model_copy(update={"tags": {name: round(score, 4) for name, score in tags.items()}}))
-        ctx.progress("tagging", len(tagged), len(crops), "crops")
-    return tagged
+            tagged[image.name] = image.model_copy(update={"tags": {name: round(score, 4) for name, score in tags.items()}})
+        ctx.progress("tagging", start + len(some), len(untold), "crops")
+    return list(tagged.values())
 
 
 def _captioned(tagged: list[Image], params: PackageParams, given: int) -> ImageSet:
     core = core_tags([image.tags for image in tagged], CoreShares(params.core_tag_share, params.core_trait_share))
     pruned = core if params.prune_core_tags else []
-    images = [image.model_copy(update={"caption": caption(params.trigger, image.tags, pruned)}) for image in tagged]
+    images = [
+        image.model_copy(update={"caption": image.caption or caption(params.trigger, image.tags, pruned)}) for image in tagged
+    ]
     kinds = Counter(image.crop for image in images)
     pictures = len({image.parent for image in images})
     counts = {"given": given, "pictures": pictures, "images": len(images), **{kind: kinds[kind] for kind in sorted(kinds)}}

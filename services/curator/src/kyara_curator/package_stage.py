@@ -25,7 +25,7 @@ async def run(ctx: Context, params: PackageParams, inputs: Inputs) -> Outputs:
         dataset = make_dataset(ctx, params, pictures, inference)
     _enough(dataset.meta["counts"]["pictures"], len(pictures), params)
     return {
-        "dataset": dataset.save(ctx.store),
+        "dataset": _in_form(ctx, dataset, params).save(ctx.store),
         "packages": _packages(ctx, dataset, forms),
         "sheet": _sheet(ctx, dataset.images),
     }
@@ -35,6 +35,8 @@ def _forms(params: PackageParams) -> list[Form]:
     """The packages asked for. Raises StageError for params that make no sense."""
     if not params.trigger:
         raise StageError.invalid("curator.package: trigger is empty; give the word that prompts call the character by")
+    if params.dataset and params.dataset not in params.packages:
+        raise StageError.invalid(f"curator.package: dataset {params.dataset!r} is none of packages: {', '.join(params.packages)}")
     if unknown := [kind for kind in params.crop_kinds if kind not in CROP_KINDS]:
         raise StageError.invalid(f"curator.package: crop_kinds has {unknown[0]!r}; there are {', '.join(CROP_KINDS)}")
     try:
@@ -50,6 +52,26 @@ def _enough(pictures: int, given: int, params: PackageParams) -> None:
             f"{params.trigger}: {pictures} of {given} pictures can be used, at least {wanted} are wanted; "
             "give more pictures of the character, or lower packaging.min_images in the recipe"
         )
+
+
+def _in_form(ctx: Context, dataset: ImageSet, params: PackageParams) -> ImageSet:
+    """The dataset with the pictures of the package that is trained on, in its size."""
+    if not params.dataset:
+        return dataset
+    form = Form.parse(params.dataset)
+    images = [_sized(ctx, form, image) for image in dataset.images if form.takes(image)]
+    _enough(len(images), len(dataset), params)
+    return ImageSet(images=tuple(images), meta={**dataset.meta, "package": form.name})
+
+
+def _sized(ctx: Context, form: Form, image: Image) -> Image:
+    width, height = form.size_of(image)
+    if (width, height) == (image.width, image.height):
+        return image
+    digest = ctx.store.put(form.sized(image, ctx.store.get(image.digest)))
+    # Boxes are where they were before.
+    fitted = {"sha256": digest.sha256, "size": digest.size_bytes, "width": width, "height": height, "boxes": ()}
+    return image.model_copy(update=fitted)
 
 
 def _packages(ctx: Context, dataset: ImageSet, forms: Sequence[Form]) -> ArtifactRef:

@@ -54,16 +54,23 @@ class Form:
             return False
         return image.width * image.height >= self.least_root_area**2
 
-    def sized(self, data: bytes) -> bytes:
-        """A picture's PNG in the package's size; untouched where it fits already."""
-        picture = PIL.Image.open(io.BytesIO(data))
+    def size_of(self, image: Image) -> tuple[int, int]:
+        """Width and height that a picture has in the package."""
         if self.aligned:
-            return png_bytes(PIL.ImageOps.pad(picture, self.aligned, PIL.Image.Resampling.LANCZOS, "white"))
-        shortest = min(picture.size)
+            return self.aligned
+        shortest = min(image.width, image.height)
         if self.longest_short_side is None or shortest <= self.longest_short_side:
+            return image.width, image.height
+        scale = self.longest_short_side / shortest
+        return round(image.width * scale), round(image.height * scale)
+
+    def sized(self, image: Image, data: bytes) -> bytes:
+        """A picture's PNG in the package's size; untouched where it has it already."""
+        size = self.size_of(image)
+        if size == (image.width, image.height):
             return data
-        width, height = (round(side * self.longest_short_side / shortest) for side in picture.size)
-        return png_bytes(picture.resize((width, height), PIL.Image.Resampling.LANCZOS))
+        picture, lanczos = PIL.Image.open(io.BytesIO(data)), PIL.Image.Resampling.LANCZOS
+        return png_bytes(PIL.ImageOps.pad(picture, size, lanczos, "white") if self.aligned else picture.resize(size, lanczos))
 
 
 def write_zip(path: Path, form: Form, images: Iterable[Image], read: Callable[[Image], bytes]) -> int:
@@ -77,7 +84,7 @@ def write_zip(path: Path, form: Form, images: Iterable[Image], read: Callable[[I
             stem = image.name.removesuffix(".png").replace("/", "_")
             known = image.model_dump(mode="json", exclude_defaults=True, exclude={"sha256", "size", "width", "height"})
             # PNG does not get smaller by deflating it again.
-            _add(archive, f"{stem}.png", form.sized(read(image)), zipfile.ZIP_STORED)
+            _add(archive, f"{stem}.png", form.sized(image, read(image)), zipfile.ZIP_STORED)
             _add(archive, f"{stem}.txt", (image.caption or "").encode(), zipfile.ZIP_DEFLATED)
             _add(archive, f".{stem}_meta.json", canonical_json(known), zipfile.ZIP_DEFLATED)
     return count

@@ -1,13 +1,10 @@
-"""Core tags, captions and dataset scales, as the published recipes define them."""
+"""Core tags and captions, as the published recipes define them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kyara_curator.tag_words import MOMENT_WORDS, TRAIT_WORDS
-
-# Upper ends of the article's scales, in pictures.
-_SCALES = ((5, "few-shot"), (20, "tiny"), (60, "small"), (150, "medium"), (350, "large"))
 
 Tags = Mapping[str, float]
 
@@ -19,11 +16,6 @@ class CoreShares:
     tag: float
     trait: float
     """For tags that name a body trait."""
-
-
-def scale_of(pictures: int) -> str:
-    """The article's word for a dataset of so many pictures."""
-    return next((word for most, word in _SCALES if pictures <= most), "massive")
 
 
 def core_tags(tagged: Sequence[Tags], shares: CoreShares) -> list[str]:
@@ -41,6 +33,12 @@ def caption(trigger: str, tags: Tags, pruned: Sequence[str]) -> str:
     """`trigger, tag, tag, ...`, tags by score and without the `pruned` ones."""
     ordered = sorted(tags, key=lambda tag: (-tags[tag], tag))
     return ", ".join([trigger, *(in_words(tag) for tag in ordered if tag not in pruned)])
+
+
+def words_of(written: str, trigger: str) -> dict[str, float]:
+    """The tags that a caption names between its commas, but for `trigger`, each with the score 1."""
+    words = (word.strip() for word in written.split(","))
+    return {"_".join(word.split()): 1.0 for word in words if word and word != trigger}
 
 
 def in_words(tag: str) -> str:

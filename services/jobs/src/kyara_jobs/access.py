@@ -25,6 +25,7 @@ NEEDS = {
     "ListJobs": Role.READ,
     "WatchJob": Role.READ,
     "ListRecipes": Role.READ,
+    "DescribeRecipe": Role.READ,
     "CreateJob": Role.SUBMIT,
     "CancelJob": Role.SUBMIT,
     "RetryJob": Role.SUBMIT,

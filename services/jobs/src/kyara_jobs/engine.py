@@ -13,6 +13,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from kyara.jobs.v1.jobs_pb2 import Job, JobState, StageStatus
+from kyara_jobs.dataset import DatasetToLora
 from kyara_jobs.order import Order
 from kyara_jobs.part import put_stage
 from kyara_jobs.pictures import PicturesToLora
@@ -22,6 +23,7 @@ ANSWER_WITHIN = timedelta(seconds=10)
 LOOK_WITHIN = timedelta(seconds=20)
 """A query goes to the worker that had the workflow last; the engine takes 10 s to see that this one is dead."""
 CLOSED_WITHIN_S = 10
+PIPELINES = {"video": VideoToLoras.run, "character": PicturesToLora.run, "dataset": DatasetToLora.run}
 FINAL = frozenset({JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED})
 
 
@@ -34,7 +36,7 @@ class Engine:
 
     async def start(self, order: Order, again: bool = False) -> bool:
         """Start a job. False when it was started already; `again` starts one anew that failed or was cancelled."""
-        pipeline = VideoToLoras.run if order.spec.HasField("video") else PicturesToLora.run
+        pipeline = PIPELINES[order.spec.WhichOneof("pipeline") or ""]
         policy = WorkflowIDReusePolicy
         try:
             await self._client.start_workflow(

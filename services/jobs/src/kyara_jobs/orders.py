@@ -8,9 +8,10 @@ import grpc
 from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import ValidationError
 
-from kyara.jobs.v1.jobs_pb2 import Job, JobSpec, JobState, Reference
+from kyara.jobs.v1.jobs_pb2 import DescribeRecipeRequest, Job, JobSpec, JobState, Reference
 from kyara_jobs.names import flaw, is_dropped
 from kyara_jobs.order import DEFAULT_TENANT, Order
+from kyara_jobs.own_recipe import BadRecipe, own_recipe
 from kyara_jobs.params import slug
 from kyara_jobs.recipe import Recipe, UnknownRecipe, recipe_named
 from kyara_jobs.records import tenant_of
@@ -60,8 +61,14 @@ def checked(spec: JobSpec) -> JobSpec:
             if full.character.HasField("web") and not (full.character.web.name or full.character.web.urls):
                 full.character.web.name = full.character.name
             full.name = full.name or full.character.name
+        case "dataset":
+            if why := flaw(full.dataset.name):
+                raise invalid(f"dataset.name: {why}")
+            if not full.dataset.folder.strip():
+                raise invalid("dataset.folder: name the folder or the zip archive that holds the pictures and captions")
+            full.name = full.name or full.dataset.name
         case _:
-            raise invalid("pipeline: say what the job works on, `video` or `character`")
+            raise invalid("pipeline: say what the job works on, `video`, `character` or `dataset`")
     if why := flaw(full.name):
         raise invalid(f"name: {why}")
     if full.seed < 0:
@@ -87,12 +94,14 @@ def _check_references(references: Sequence[Reference]) -> None:
         seen.add(slug(known.name))
 
 
-def recipe_of(spec: JobSpec) -> Recipe:
-    """The recipe that `spec` names. Raises Refused, listing those there are."""
+def recipe_of(spec: JobSpec | DescribeRecipeRequest) -> Recipe:
+    """The recipe that `spec` names or brings. Raises Refused, listing those there are or what is wrong with it."""
     try:
-        return recipe_named(spec.recipe)
+        return own_recipe(spec.recipe or "own", spec.recipe_yaml) if spec.recipe_yaml else recipe_named(spec.recipe)
     except UnknownRecipe as error:
         raise invalid(f"recipe: {error}") from error
+    except BadRecipe as error:
+        raise invalid(f"recipe {spec.recipe or 'own'}: {error}") from error
 
 
 def new_job(job_id: str, tenant: str, spec: JobSpec, recipe: Recipe, now_ms: int) -> Job:

@@ -13,8 +13,9 @@ from kyara.fetcher.v1 import fetcher_pb2
 from kyara.jobs.v1.jobs_pb2 import CharacterJob, JobSpec
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
 from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams
-from kyara.trainer.v1.trainer_pb2 import TrainParams
-from kyara_jobs.recipe import Recipe
+from kyara.trainer.v1.trainer_pb2 import AdapterParams, TrainParams
+from kyara_jobs.recipe import Adapter, Recipe, Training
+from kyara_jobs.sizes import for_size
 
 
 def slug(name: str) -> str:
@@ -89,16 +90,34 @@ def recognise(recipe: Recipe, names: Sequence[str]) -> RecogniseParams:
     return RecogniseParams(model=recipe.clustering.model, names=names)
 
 
-def package(recipe: Recipe, seed: int, name: str) -> PackageParams:
-    """curator.package"""
-    return PackageParams(trigger=slug(name), seed=seed, **recipe.packaging.model_dump())
+def package(recipe: Recipe, spec: JobSpec, name: str) -> PackageParams:
+    """curator.package; a dataset that is there already is taken whole."""
+    wanted = PackageParams(trigger=slug(name), seed=spec.seed, **recipe.packaging.model_dump())
+    if spec.HasField("dataset"):
+        wanted.as_they_are = True
+        for field in ("crop_kinds", "min_crop_side", "near_duplicate", "max_images", "min_images", "detector_model"):
+            wanted.ClearField(field)
+    return wanted
 
 
 def train(recipe: Recipe, seed: int, name: str, images: int) -> TrainParams:
     """trainer, for a dataset of `images` pictures."""
-    chosen = recipe.training.model_dump(exclude={"steps"})
-    steps = recipe.training.steps.count(images)
-    return TrainParams(trigger=slug(name), output_name=slug(name), steps=steps, seed=seed, **chosen)
+    chosen = recipe.training
+    plain = chosen.model_dump(exclude={"steps", "unet", "text_encoder", "scale_rates_by_batch"})
+    return TrainParams(
+        trigger=slug(name),
+        output_name=slug(name),
+        steps=chosen.steps.count(images, chosen.batch_size),
+        seed=seed,
+        unet=_adapter(chosen, chosen.unet, images),
+        text_encoder=_adapter(chosen, chosen.text_encoder, images),
+        **plain,
+    )
+
+
+def _adapter(training: Training, adapter: Adapter, images: int) -> AdapterParams:
+    rate = adapter.learning_rate * (training.batch_size if training.scale_rates_by_batch else 1)
+    return AdapterParams(rank=for_size(adapter.rank, images), alpha=adapter.alpha, learning_rate=rate)
 
 
 def evaluate(recipe: Recipe, seed: int, name: str, core_tags: Sequence[str]) -> EvaluateParams:

@@ -131,7 +131,7 @@ class Process:
 
     async def package(self, name: str, crops: ArtifactRef) -> Outputs:
         """One character's crops to a captioned dataset and its packages."""
-        return await self._run("curator.package", params.package(self._recipe, self._spec.seed, name), crops=crops)
+        return await self._run("curator.package", params.package(self._recipe, self._spec, name), crops=crops)
 
     async def train(self, name: str, dataset: ArtifactRef, images: int) -> Outputs:
         """A dataset of `images` pictures to LoRA saves."""

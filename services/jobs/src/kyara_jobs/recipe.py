@@ -21,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from kyara_jobs.sizes import Sized
 from kyara_jobs.steps import Steps
 
 Share = NonNegativeFloat
@@ -124,12 +125,14 @@ class Packaging(Section):
     max_images: NonNegativeInt
     min_images: NonNegativeInt
     packages: tuple[str, ...]
+    dataset: str = ""
+    """The package whose pictures are trained on; empty takes all as they are."""
 
 
 class Adapter(Section):
     """A LoRA's size on one network; rank 0 leaves that network alone."""
 
-    rank: NonNegativeInt
+    rank: Sized
     alpha: NonNegativeFloat
     learning_rate: NonNegativeFloat
 
@@ -141,6 +144,8 @@ class Training(Section):
     unet: Adapter
     text_encoder: Adapter
     batch_size: PositiveInt
+    scale_rates_by_batch: bool = False
+    """Whether the learning rates are those of a batch of one picture, and grow with the batch."""
     steps: Steps
     saves: PositiveInt
     resolution: PositiveInt
@@ -217,17 +222,23 @@ class UnknownRecipe(LookupError):
 
 
 @cache
+def shipped() -> dict[str, dict[str, Any]]:
+    """What the files of all shipped recipes say, by name."""
+    folder = resources.files("kyara_jobs") / "recipes"
+    return {
+        entry.name.removesuffix(".yaml"): yaml.safe_load(entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    }
+
+
+@cache
 def known_recipes() -> dict[str, Recipe]:
     """All shipped recipes by name, sorted.
 
     Raises pydantic.ValidationError, with the key's name, when a file holds an unknown key or a bad value.
     """
-    folder = resources.files("kyara_jobs") / "recipes"
-    written = {
-        entry.name.removesuffix(".yaml"): yaml.safe_load(entry.read_text(encoding="utf-8"))
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    }
+    written = shipped()
     return {name: Recipe.model_validate({"name": name, **whole(name, written)}) for name in sorted(written)}
 
 

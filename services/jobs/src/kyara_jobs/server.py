@@ -14,7 +14,8 @@ from kyara.jobs.v1 import jobs_pb2_grpc
 from kyara_artifacts import StoreError, StoreFull
 from kyara_jobs.access import caller
 from kyara_jobs.desk import Desk
-from kyara_jobs.orders import Refused
+from kyara_jobs.orders import Refused, recipe_of
+from kyara_jobs.plans import described
 from kyara_jobs.recipe import known_recipes, models_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -109,3 +110,10 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
             for recipe in known_recipes().values()
         ]
         return pb.ListRecipesResponse(recipes=shown)
+
+    async def DescribeRecipe(self, request: pb.DescribeRecipeRequest, context: Context) -> pb.DescribeRecipeResponse:
+        """A recipe whole, and what it makes of datasets of some sizes."""
+        async with answering(context):
+            recipe = recipe_of(request)
+            return described(recipe, request.images)
+        raise AssertionError("abort raises")

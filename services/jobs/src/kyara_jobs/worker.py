@@ -12,18 +12,19 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from kyara_jobs.activities import Activities
 from kyara_jobs.character import CharacterToLora
+from kyara_jobs.dataset import DatasetToLora
 from kyara_jobs.pictures import PicturesToLora
 from kyara_jobs.video import FiguresOfEpisode, VideoToLoras
 from kyara_rpc import traces_are_sent
 
-WORKFLOWS = (VideoToLoras, PicturesToLora, FiguresOfEpisode, CharacterToLora)
+WORKFLOWS = (VideoToLoras, PicturesToLora, DatasetToLora, FiguresOfEpisode, CharacterToLora)
 DATA_CONVERTER = pydantic_data_converter
 # Messages, recipes and activities' signatures are the same inside and outside; only the workflows' own code is isolated.
 RUNNER = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
         "google", "grpc", "grpc_status", "kyara", "kyara_artifacts", "kyara_rpc", "opentelemetry", "pydantic", "pydantic_core",
         "yaml", "structlog", "kyara_jobs.activities", "kyara_jobs.order", "kyara_jobs.params", "kyara_jobs.recipe",
-        "kyara_jobs.steps",
+        "kyara_jobs.sizes", "kyara_jobs.steps",
     )
 )  # fmt: skip
 STAGES_AT_ONCE = 500

@@ -150,6 +150,8 @@ class PackageParams(_message.Message):
     MIN_IMAGES_FIELD_NUMBER: _builtins.int
     PACKAGES_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    AS_THEY_ARE_FIELD_NUMBER: _builtins.int
     trigger: _builtins.str
     """The word a prompt calls the character by."""
     min_crop_side: _builtins.int
@@ -165,6 +167,10 @@ class PackageParams(_message.Message):
     min_images: _builtins.int
     """Fewer pictures end the stage with FAILED_PRECONDITION."""
     seed: _builtins.int
+    dataset: _builtins.str
+    """The package whose pictures `dataset` holds; empty means all, as they are."""
+    as_they_are: _builtins.bool
+    """The pictures are a dataset already: each is taken whole, and one with a caption keeps it."""
     @_builtins.property
     def crop_kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Crops to make beside the person: `halfbody`, `head`."""
@@ -190,10 +196,12 @@ class PackageParams(_message.Message):
         min_images: _builtins.int = ...,
         packages: _abc.Iterable[_builtins.str] | None = ...,
         seed: _builtins.int = ...,
+        dataset: _builtins.str = ...,
+        as_they_are: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["core_tag_share", b"core_tag_share", "core_trait_share", b"core_trait_share", "crop_kinds", b"crop_kinds", "detector_model", b"detector_model", "max_images", b"max_images", "min_crop_side", b"min_crop_side", "min_images", b"min_images", "near_duplicate", b"near_duplicate", "packages", b"packages", "prune_core_tags", b"prune_core_tags", "seed", b"seed", "tag_threshold", b"tag_threshold", "tagger_model", b"tagger_model", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_they_are", b"as_they_are", "core_tag_share", b"core_tag_share", "core_trait_share", b"core_trait_share", "crop_kinds", b"crop_kinds", "dataset", b"dataset", "detector_model", b"detector_model", "max_images", b"max_images", "min_crop_side", b"min_crop_side", "min_images", b"min_images", "near_duplicate", b"near_duplicate", "packages", b"packages", "prune_core_tags", b"prune_core_tags", "seed", b"seed", "tag_threshold", b"tag_threshold", "tagger_model", b"tagger_model", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

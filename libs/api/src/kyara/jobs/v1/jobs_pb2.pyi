@@ -148,6 +148,32 @@ class CharacterJob(_message.Message):
 Global___CharacterJob: _TypeAlias = CharacterJob  # noqa: Y015
 
 @_typing.final
+class DatasetJob(_message.Message):
+    """A dataset that is there already, such as a package that Kyara or somebody else made, to a LoRA."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The character's name; the word that prompts call it by is made of it."""
+    folder: _builtins.str
+    """A folder or a zip archive, as the crawler sees it: pictures, and beside each its caption in a `.txt` of the same name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        folder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatasetJob: _TypeAlias = DatasetJob  # noqa: Y015
+
+@_typing.final
 class JobSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -155,19 +181,25 @@ class JobSpec(_message.Message):
     RECIPE_FIELD_NUMBER: _builtins.int
     VIDEO_FIELD_NUMBER: _builtins.int
     CHARACTER_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
     PUBLISH_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
+    RECIPE_YAML_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     recipe: _builtins.str
     """A recipe's name, for example `v1.4` or `miniature`."""
     seed: _builtins.int
     salt: _builtins.str
     """Disowns earlier results of the same work."""
+    recipe_yaml: _builtins.str
+    """A recipe of one's own, as YAML; `recipe` is what it is called."""
     @_builtins.property
     def video(self) -> Global___VideoJob: ...
     @_builtins.property
     def character(self) -> Global___CharacterJob: ...
+    @_builtins.property
+    def dataset(self) -> Global___DatasetJob: ...
     @_builtins.property
     def publish(self) -> _publisher_pb2.Target: ...
     def __init__(
@@ -177,15 +209,17 @@ class JobSpec(_message.Message):
         recipe: _builtins.str = ...,
         video: Global___VideoJob | None = ...,
         character: Global___CharacterJob | None = ...,
+        dataset: Global___DatasetJob | None = ...,
         publish: _publisher_pb2.Target | None = ...,
         seed: _builtins.int = ...,
         salt: _builtins.str = ...,
+        recipe_yaml: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "pipeline", b"pipeline", "publish", b"publish", "video", b"video"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "dataset", b"dataset", "pipeline", b"pipeline", "publish", b"publish", "video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "name", b"name", "pipeline", b"pipeline", "publish", b"publish", "recipe", b"recipe", "salt", b"salt", "seed", b"seed", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "dataset", b"dataset", "name", b"name", "pipeline", b"pipeline", "publish", b"publish", "recipe", b"recipe", "recipe_yaml", b"recipe_yaml", "salt", b"salt", "seed", b"seed", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_pipeline: _TypeAlias = _typing.Literal["video", "character"]  # noqa: Y015
+    _WhichOneofReturnType_pipeline: _TypeAlias = _typing.Literal["video", "character", "dataset"]  # noqa: Y015
     _WhichOneofArgType_pipeline: _TypeAlias = _typing.Literal["pipeline", b"pipeline"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_pipeline) -> _WhichOneofReturnType_pipeline | None: ...
 
@@ -813,6 +847,97 @@ class ListRecipesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRecipesResponse: _TypeAlias = ListRecipesResponse  # noqa: Y015
+
+@_typing.final
+class DescribeRecipeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECIPE_FIELD_NUMBER: _builtins.int
+    RECIPE_YAML_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    recipe: _builtins.str
+    """As in JobSpec."""
+    recipe_yaml: _builtins.str
+    @_builtins.property
+    def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Sizes of datasets to plan for, in pictures; none means one of each scale."""
+
+    def __init__(
+        self,
+        *,
+        recipe: _builtins.str = ...,
+        recipe_yaml: _builtins.str = ...,
+        images: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "recipe", b"recipe", "recipe_yaml", b"recipe_yaml"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeRecipeRequest: _TypeAlias = DescribeRecipeRequest  # noqa: Y015
+
+@_typing.final
+class DescribeRecipeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Plan(_message.Message):
+        """What a dataset of so many pictures gets."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        IMAGES_FIELD_NUMBER: _builtins.int
+        SCALE_FIELD_NUMBER: _builtins.int
+        STEPS_FIELD_NUMBER: _builtins.int
+        EPOCHS_FIELD_NUMBER: _builtins.int
+        UNET_RANK_FIELD_NUMBER: _builtins.int
+        TEXT_ENCODER_RANK_FIELD_NUMBER: _builtins.int
+        images: _builtins.int
+        scale: _builtins.str
+        """few-shot, tiny, small, medium, large or massive."""
+        steps: _builtins.int
+        epochs: _builtins.float
+        """How often each picture is seen."""
+        unet_rank: _builtins.int
+        text_encoder_rank: _builtins.int
+        def __init__(
+            self,
+            *,
+            images: _builtins.int = ...,
+            scale: _builtins.str = ...,
+            steps: _builtins.int = ...,
+            epochs: _builtins.float = ...,
+            unet_rank: _builtins.int = ...,
+            text_encoder_rank: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "images", b"images", "scale", b"scale", "steps", b"steps", "text_encoder_rank", b"text_encoder_rank", "unet_rank", b"unet_rank"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RECIPE_FIELD_NUMBER: _builtins.int
+    PLANS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def recipe(self) -> _struct_pb2.Struct:
+        """Whole, with everything that it extends filled in."""
+
+    @_builtins.property
+    def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___DescribeRecipeResponse.Plan]: ...
+    def __init__(
+        self,
+        *,
+        recipe: _struct_pb2.Struct | None = ...,
+        plans: _abc.Iterable[Global___DescribeRecipeResponse.Plan] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plans", b"plans", "recipe", b"recipe"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeRecipeResponse: _TypeAlias = DescribeRecipeResponse  # noqa: Y015
 
 @_typing.final
 class ForgetJobRequest(_message.Message):

@@ -74,6 +74,11 @@ class JobServiceStub:
                 request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesRequest.SerializeToString,
                 response_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesResponse.FromString,
                 _registered_method=True)
+        self.DescribeRecipe = channel.unary_unary(
+                '/kyara.jobs.v1.JobService/DescribeRecipe',
+                request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.DescribeRecipeRequest.SerializeToString,
+                response_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.DescribeRecipeResponse.FromString,
+                _registered_method=True)
         self.ForgetJob = channel.unary_unary(
                 '/kyara.jobs.v1.JobService/ForgetJob',
                 request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ForgetJobRequest.SerializeToString,
@@ -141,6 +146,13 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeRecipe(self, request, context):
+        """A recipe whole, and what it makes of datasets of some sizes. Tells what is wrong with one's own before a job does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ForgetJob(self, request, context):
         """Removes the record of a job that has ended. What it alone leads to is garbage then.
         """
@@ -197,6 +209,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ListRecipes,
                     request_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesRequest.FromString,
                     response_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesResponse.SerializeToString,
+            ),
+            'DescribeRecipe': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeRecipe,
+                    request_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.DescribeRecipeRequest.FromString,
+                    response_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.DescribeRecipeResponse.SerializeToString,
             ),
             'ForgetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.ForgetJob,
@@ -425,6 +442,33 @@ class JobService:
             '/kyara.jobs.v1.JobService/ListRecipes',
             kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesRequest.SerializeToString,
             kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeRecipe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyara.jobs.v1.JobService/DescribeRecipe',
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.DescribeRecipeRequest.SerializeToString,
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.DescribeRecipeResponse.FromString,
             options,
             channel_credentials,
             insecure,

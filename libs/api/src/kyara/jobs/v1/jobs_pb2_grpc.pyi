@@ -43,6 +43,8 @@ class JobServiceStub:
     NameClusters: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]
     """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
     ListRecipes: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]
+    DescribeRecipe: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DescribeRecipeRequest, _jobs_pb2.DescribeRecipeResponse]
+    """A recipe whole, and what it makes of datasets of some sizes. Tells what is wrong with one's own before a job does."""
     ForgetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ForgetJobRequest, _jobs_pb2.ForgetJobResponse]
     """Removes the record of a job that has ended. What it alone leads to is garbage then."""
     CollectGarbage: _grpc.UnaryStreamMultiCallable[_jobs_pb2.CollectGarbageRequest, _jobs_pb2.CollectGarbageResponse]
@@ -63,6 +65,8 @@ class JobServiceAsyncStub(JobServiceStub):
     NameClusters: _aio.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]  # type: ignore[assignment]
     """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
     ListRecipes: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]  # type: ignore[assignment]
+    DescribeRecipe: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DescribeRecipeRequest, _jobs_pb2.DescribeRecipeResponse]  # type: ignore[assignment]
+    """A recipe whole, and what it makes of datasets of some sizes. Tells what is wrong with one's own before a job does."""
     ForgetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ForgetJobRequest, _jobs_pb2.ForgetJobResponse]  # type: ignore[assignment]
     """Removes the record of a job that has ended. What it alone leads to is garbage then."""
     CollectGarbage: _aio.UnaryStreamMultiCallable[_jobs_pb2.CollectGarbageRequest, _jobs_pb2.CollectGarbageResponse]  # type: ignore[assignment]
@@ -128,6 +132,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.ListRecipesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.ListRecipesResponse, _abc.Awaitable[_jobs_pb2.ListRecipesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def DescribeRecipe(
+        self,
+        request: _jobs_pb2.DescribeRecipeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.DescribeRecipeResponse, _abc.Awaitable[_jobs_pb2.DescribeRecipeResponse]]:
+        """A recipe whole, and what it makes of datasets of some sizes. Tells what is wrong with one's own before a job does."""
 
     @_abc_1.abstractmethod
     def ForgetJob(
