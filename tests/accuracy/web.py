@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from kyara.jobs.v1.jobs_pb2 import JobSpec
 from kyara_artifacts import Image, ImageSet, get_json
 from kyara_crawler import stage as crawler
 from kyara_crawler.settings import CrawlerSettings
@@ -62,7 +63,10 @@ def measured(rooms: Rooms, seed: int) -> dict[str, Any]:
     figures = rooms.run(detector.OPERATIONS[0], DetectorSettings, params.detect(rooms.recipe), images=images)["images"]
     cleaned = rooms.run(curator.OPERATIONS[2], CuratorSettings, params.web(rooms.recipe), images=figures)
     packed = rooms.run(
-        curator.OPERATIONS[1], CuratorSettings, params.package(rooms.recipe, seed, "somebody"), crops=cleaned["crops"]
+        curator.OPERATIONS[1],
+        CuratorSettings,
+        params.package(rooms.recipe, JobSpec(seed=seed), "somebody"),
+        crops=cleaned["crops"],
     )
     crops = ImageSet.load(rooms.store, cleaned["crops"])
     dataset = ImageSet.load(rooms.store, packed["dataset"])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from kyara.jobs.v1.jobs_pb2 import JobSpec
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import Image, ImageSet, Store, open_store, put_picture
 from kyara_curator import stage as curator
@@ -58,7 +59,7 @@ def _curated(store: Store, images: ArtifactRef, given: dict[str, str]) -> int:
     finder, cleaner = DetectorSettings.model_validate(given), CuratorSettings.model_validate(given)
     figures, _ = run_operation(detector.OPERATIONS[0], params.detect(recipe), {"images": images}, store, finder)
     cleaned, _ = run_operation(curator.OPERATIONS[2], params.web(recipe), {"images": figures["images"]}, store, cleaner)
-    wanted = params.package(recipe, SEED, "somebody")
+    wanted = params.package(recipe, JobSpec(seed=SEED), "somebody")
     packed, _ = run_operation(curator.OPERATIONS[1], wanted, {"crops": cleaned["crops"]}, store, cleaner)
     return len(ImageSet.load(store, packed["dataset"]))
 

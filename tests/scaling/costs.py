@@ -66,7 +66,7 @@ class Arithmetic:
         recipe = recipe_named(RECIPE)
         self._job, self._ray, self._load, self._assumed = job, ray, load, assumed
         self._saves = recipe.training.saves
-        self._steps = recipe.training.steps.count(assumed.pictures)
+        self._steps = recipe.training.steps.count(assumed.pictures, recipe.training.batch_size)
         self._checkpoints = (self._steps - 1) // recipe.training.checkpoint_every
         prompts = len(recipe.evaluation.prompts) + recipe.evaluation.max_pattern_prompts
         self._previews = (self._saves + 1) * prompts

@@ -129,7 +129,7 @@ class _Count:
         return {
             "frames": len(ImageSet.load(store, outputs["keyframer"]["frames"])),
             "pictures": len(ImageSet.load(store, outputs["curator.package"]["dataset"])),
-            "checkpoints": (recipe.training.steps.count(0) - 1) // recipe.training.checkpoint_every,
+            "checkpoints": (recipe.training.steps.count(0, recipe.training.batch_size) - 1) // recipe.training.checkpoint_every,
             "saves": len(FileSet.load(store, outputs["trainer"]["saves"])),
             "previews": len(ImageSet.load(store, outputs["evaluator"]["previews"])),
         }
