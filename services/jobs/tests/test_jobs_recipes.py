@@ -8,8 +8,9 @@ import yaml
 from pydantic import ValidationError
 
 from kyara.jobs.v1.jobs_pb2 import DatasetJob, JobSpec
+from kyara_inference import catalogue
 from kyara_jobs import params
-from kyara_jobs.recipe import Recipe, UnknownRecipe, known_recipes, merged, recipe_named, whole
+from kyara_jobs.recipe import Recipe, UnknownRecipe, known_recipes, merged, models_of, recipe_named, whole
 
 SMALLEST_FEW, SMALL, MEDIUM, LARGE, MASSIVE = 5, 60, 150, 300, 500
 
@@ -66,6 +67,12 @@ def test_whole_pictures_have_no_crops_before_v1_4() -> None:
 @pytest.mark.parametrize(("images", "rank"), [(100, 4), (101, 6), (400, 6), (401, 8)])
 def test_v1_6_gives_larger_datasets_a_larger_lora(images: int, rank: int) -> None:
     assert params.train(recipe_named("v1.6"), 0, "x", images).unet.rank == rank
+
+
+@pytest.mark.parametrize("name", known_recipes())
+def test_the_models_of_a_recipe_are_in_the_catalogue(name: str) -> None:
+    models = models_of(recipe_named(name))
+    assert len(models) >= 4 and set(models) <= set(catalogue())
 
 
 def test_every_recipe_trains_on_a_package_that_it_makes() -> None:

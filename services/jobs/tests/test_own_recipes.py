@@ -58,6 +58,12 @@ def test_a_plan_says_what_a_dataset_gets() -> None:
     assert massive.epochs == 30
 
 
+@pytest.mark.parametrize("name", known_recipes())
+def test_a_recipe_that_was_shown_is_a_recipe_again(name: str) -> None:
+    shown = described(recipe_named(name), [10]).recipe_yaml
+    assert own_recipe(name, shown) == recipe_named(name)
+
+
 def test_without_sizes_there_is_a_plan_for_each_scale() -> None:
     plans = described(recipe_named("v1.4"), []).plans
     assert [plan.scale for plan in plans] == ["few-shot", "tiny", "small", "medium", "large", "massive"]

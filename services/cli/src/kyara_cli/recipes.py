@@ -1,10 +1,9 @@
 """`kyara recipes [show]`: what jobs can follow, and what a recipe makes of a dataset."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.syntax import Syntax
 from rich.table import Table
 
@@ -12,7 +11,7 @@ from kyara.jobs.v1.jobs_pb2 import DescribeRecipeRequest, DescribeRecipeResponse
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
 from kyara_cli.exits import CommandError, Exit
 from kyara_cli.options import Address, AsJson
-from kyara_cli.output import as_json_data, console, print_json
+from kyara_cli.output import console, print_json
 
 app = typer.Typer(help="The recipes that jobs can follow.", invoke_without_command=True)
 
@@ -48,11 +47,8 @@ def show(
     if as_json:
         print_json(answer)
         return
-    told = _whole_numbers(as_json_data(answer)["recipe"])
-    console.print(f"[bold]{told.pop('name')}[/]  {told.pop('description')}\n", highlight=False)
     console.print(_plans(answer))
-    written = yaml.safe_dump(told, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
-    console.print(Syntax(f"\n{written}", "yaml", theme="ansi_dark", background_color="default"))
+    console.print(Syntax(f"\n{answer.recipe_yaml}", "yaml", theme="ansi_dark", background_color="default", word_wrap=True))
 
 
 def named(recipe: str) -> tuple[str, str]:
@@ -77,12 +73,3 @@ def _plans(answer: DescribeRecipeResponse) -> Table:
         ranks = [str(rank) if rank else "not trained" for rank in (plan.unet_rank, plan.text_encoder_rank)]
         table.add_row(str(plan.images), plan.scale, str(plan.steps), f"{plan.epochs:.0f} times", *ranks)
     return table
-
-
-def _whole_numbers(value: Any) -> Any:
-    """The wire knows one kind of number; people write 4 and not 4.0."""
-    if isinstance(value, dict):
-        return {key: _whole_numbers(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(each) for each in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.json_format import ParseDict
+import yaml
 
 from kyara.jobs.v1.jobs_pb2 import DescribeRecipeResponse
 from kyara_artifacts import scale_of
@@ -15,9 +15,9 @@ EACH_SCALE = (5, 20, 60, 150, 350, 1000)
 
 def described(recipe: Recipe, sizes: Sequence[int]) -> DescribeRecipeResponse:
     """The recipe whole, and a plan for each of `sizes`, in pictures; for one of each scale when there are none."""
-    told = DescribeRecipeResponse(plans=[_plan(recipe, images) for images in sizes or EACH_SCALE])
-    ParseDict(recipe.model_dump(mode="json"), told.recipe)
-    return told
+    told = recipe.model_dump(mode="json", exclude={"name"})
+    written = yaml.safe_dump(told, sort_keys=False, width=100, allow_unicode=True)
+    return DescribeRecipeResponse(recipe_yaml=written, plans=[_plan(recipe, images) for images in sizes or EACH_SCALE])
 
 
 def _plan(recipe: Recipe, images: int) -> DescribeRecipeResponse.Plan:

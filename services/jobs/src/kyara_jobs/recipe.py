@@ -252,7 +252,7 @@ def recipe_named(name: str) -> Recipe:
 
 def models_of(recipe: Recipe) -> list[str]:
     """The models that a recipe names: the values of all keys called `model` or `{something}_model`, sorted."""
-    return sorted(set(_models(recipe.model_dump())))
+    return sorted(set(_models(recipe.model_dump(mode="json"))))
 
 
 def _models(data: Any) -> Iterator[str]:
@@ -263,7 +263,7 @@ def _models(data: Any) -> Iterator[str]:
                     yield value
             else:
                 yield from _models(value)
-    elif isinstance(data, tuple):
+    elif isinstance(data, list):
         for each in data:
             yield from _models(each)
 

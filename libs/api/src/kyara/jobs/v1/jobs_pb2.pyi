@@ -917,23 +917,21 @@ class DescribeRecipeResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    RECIPE_FIELD_NUMBER: _builtins.int
+    RECIPE_YAML_FIELD_NUMBER: _builtins.int
     PLANS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def recipe(self) -> _struct_pb2.Struct:
-        """Whole, with everything that it extends filled in."""
-
+    recipe_yaml: _builtins.str
+    """Whole, with everything that it extends filled in, as YAML: a beginning for one's own."""
     @_builtins.property
     def plans(self) -> _containers.RepeatedCompositeFieldContainer[Global___DescribeRecipeResponse.Plan]: ...
     def __init__(
         self,
         *,
-        recipe: _struct_pb2.Struct | None = ...,
+        recipe_yaml: _builtins.str = ...,
         plans: _abc.Iterable[Global___DescribeRecipeResponse.Plan] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plans", b"plans", "recipe", b"recipe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plans", b"plans", "recipe_yaml", b"recipe_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
