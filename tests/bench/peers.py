@@ -45,6 +45,10 @@ def boxes(model: Path) -> Callable[[Sequence[PIL.Image.Image]], object]:
     return run
 
 
+DEFAULTS = ((0.3, 0.5), (0.5, 0.7), (0.4, 0.7), (0.25, 0.7))
+"""Confidence and overlap of imgutils' functions for persons, half bodies, heads and faces when none is given."""
+
+
 def kind_boxes(model: Path) -> Callable[[PIL.Image.Image, int], list[tuple[int, int, int, int]]]:
     """dghs-imgutils' detection of one kind in one picture, as `detect_person`, `detect_heads`, ... do it."""
     session: Any = open_onnx_model(str(model))
@@ -53,7 +57,7 @@ def kind_boxes(model: Path) -> Callable[[PIL.Image.Image, int], list[tuple[int, 
     def run(picture: PIL.Image.Image, kind: int) -> list[tuple[int, int, int, int]]:
         image, old, new = yolo._image_preprocess(picture, (width, height))
         (output,) = session.run(["output0"], {"images": rgb_encode(image)[None]})
-        found: Any = yolo._yolo_postprocess(output[0][[0, 1, 2, 3, 4 + kind]], 0.3, 0.5, old, new, ["kind"])
+        found: Any = yolo._yolo_postprocess(output[0][[0, 1, 2, 3, 4 + kind]], *DEFAULTS[kind], old, new, ["kind"])
         return [corners for corners, _, _ in found]
 
     return run

@@ -10,15 +10,14 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from kyara.stage.v1.stage_pb2 import Digest
 from kyara_artifacts.ages import Kept
+from kyara_artifacts.parallel import side_by_side
 
 PARALLEL = 8
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
@@ -111,16 +110,10 @@ class ParallelTransfers:
         raise NotImplementedError
 
     def put_all(self, items: Sequence[bytes | Path]) -> list[Digest]:
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            return list(pool.map(self.put, items))
+        return list(side_by_side(self.put, items, PARALLEL))
 
     def get_all(self, digests: Sequence[Digest]) -> Iterator[bytes]:
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            waiting = iter(digests)
-            ahead = [pool.submit(self.get, digest) for digest in islice(waiting, 2 * PARALLEL)]
-            while ahead:
-                yield ahead.pop(0).result()
-                ahead += [pool.submit(self.get, digest) for digest in islice(waiting, 1)]
+        return side_by_side(self.get, digests, PARALLEL)
 
 
 def check_key(key: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 
+from kyara_artifacts import side_by_side
 from kyara_inference.catalogue import catalogue
 from kyara_inference.client import Inference
 
@@ -28,7 +29,7 @@ def embed(inference: Inference, model: str, images: Sequence[PIL.Image.Image]) -
     entry = catalogue().ccip(model)
     served = f"{model}-feat"
     batches = inference.batches(served, images, 3 * entry.size**2 * 4)
-    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches)
+    stacks = (np.stack(list(side_by_side(lambda image: _encode(image, entry.size), some))) for some in batches)
     found = inference.infer_each(served, ({"input": stack} for stack in stacks), "output")
     return np.concatenate([np.empty((0, FEATURES), np.float32), *found])
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 
+from kyara_artifacts import side_by_side
 from kyara_inference.catalogue import catalogue
 from kyara_inference.client import Inference
 
@@ -17,7 +18,7 @@ def classify(inference: Inference, model: str, images: Sequence[PIL.Image.Image]
     entry = catalogue().classifier(model)
     labels = entry.labels(inference.models)
     batches = inference.batches(model, images, 3 * entry.size**2 * 4)
-    stacks = (np.stack([_encode(image, entry.size) for image in some]) for some in batches)
+    stacks = (np.stack(list(side_by_side(lambda image: _encode(image, entry.size), some))) for some in batches)
     found: list[dict[str, float]] = []
     for answer in inference.infer_each(model, ({"input": stack} for stack in stacks), "output"):
         for scores in answer:

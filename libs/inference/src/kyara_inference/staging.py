@@ -9,15 +9,17 @@ from typing import TypeVar
 
 import PIL.Image
 
-from kyara_artifacts import BadPicture, Image, read_picture
+from kyara_artifacts import BadPicture, Image, read_picture, side_by_side
 from kyara_inference.catalogue import ModelMissing, UnknownModel
 from kyara_inference.client import InferenceError, InferenceUnavailable
 from kyara_stage import StageContext, StageError, StageSettings
 
 S = TypeVar("S", bound=StageSettings)
 
-# Decoded pictures held at a time: at 1080p about 100 MB.
-CHUNK = 16
+# Decoded pictures held at a time: at 1080p about 50 MB.
+CHUNK = 8
+AT_ONCE = 2
+"""Chunks that a model is asked about at a time: one is made ready while the server works on the other."""
 
 
 def pictures_of(ctx: StageContext[S], images: Sequence[Image], phase: str) -> Iterator[list[tuple[Image, PIL.Image.Image]]]:
@@ -25,19 +27,26 @@ def pictures_of(ctx: StageContext[S], images: Sequence[Image], phase: str) -> It
 
     One that cannot be read is set aside with the reason, and its chunk is shorter.
     """
-    data = ctx.store.get_all([image.digest for image in images])
+    decoded = side_by_side(_decoded, ctx.store.get_all([image.digest for image in images]))
     ctx.progress(phase, 0, len(images), "images")
     for start in range(0, len(images), CHUNK):
         chunk = []
-        # `data` is not asked for more than the chunk: zip looks at its shorter side first.
-        for image, found in zip(images[start : start + CHUNK], data, strict=False):
-            try:
-                chunk.append((image, read_picture(found)))
-            except BadPicture as error:
-                ctx.reject(image.name, str(error))
+        # `decoded` is not asked for more than the chunk: zip looks at its shorter side first.
+        for image, found in zip(images[start : start + CHUNK], decoded, strict=False):
+            if isinstance(found, BadPicture):
+                ctx.reject(image.name, str(found))
+            else:
+                chunk.append((image, found))
         if chunk:
             yield chunk
         ctx.progress(phase, min(start + CHUNK, len(images)), len(images), "images")
+
+
+def _decoded(data: bytes) -> PIL.Image.Image | BadPicture:
+    try:
+        return read_picture(data)
+    except BadPicture as error:
+        return error
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """`curator.clean`: inputs `frames_NNN`, output `crops`."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import PIL.Image
 
 from kyara.curator.v1.curator_pb2 import CleanParams
-from kyara_artifacts import Image, ImageSet, put_picture, read_picture
+from kyara_artifacts import Image, ImageSet, put_picture, read_picture, side_by_side
 from kyara_curator.cleaning import Candidate, Counts, Rules, by_frame, clean
 from kyara_curator.settings import CuratorSettings
 from kyara_stage import Inputs, Outputs, StageContext, StageError
+
+T = TypeVar("T")
 
 
 async def run(ctx: StageContext[CuratorSettings], params: CleanParams, inputs: Inputs) -> Outputs:
@@ -56,11 +59,15 @@ def _nothing_left(counts: Counts) -> str:
 
 def cut(ctx: StageContext[CuratorSettings], found: list[Candidate]) -> Iterable[Image]:
     """The crops, in the store and described, in the order of their frames."""
-    for group in ctx.track(by_frame(found).values(), "cutting crops", "frames"):
+
+    def kept(group: list[Candidate]) -> list[Image]:
         picture = read_picture(ctx.store.get(group[0].frame.digest))
-        for each in group:
-            digest, _, _ = put_picture(ctx.store, each.cut(picture))
-            yield each.described(digest.sha256, digest.size_bytes)
+        digests = [put_picture(ctx.store, each.cut(picture))[0] for each in group]
+        return [each.described(digest.sha256, digest.size_bytes) for each, digest in zip(group, digests, strict=True)]
+
+    groups = by_frame(found).values()
+    for crops in ctx.track(side_by_side(kept, groups), "cutting crops", "frames", len(groups)):
+        yield from crops
 
 
 class _Bench:
@@ -73,5 +80,5 @@ class _Bench:
     def read(self, frame: Image) -> PIL.Image.Image:
         return read_picture(self._ctx.store.get(frame.digest))
 
-    def track(self, frames: list[Image], phase: str) -> Iterable[Image]:
-        return self._ctx.track(frames, phase, "frames")
+    def track(self, frames: Iterable[T], count: int, phase: str) -> Iterable[T]:
+        return self._ctx.track(frames, phase, "frames", count)

@@ -6,17 +6,19 @@ candidate are decoded.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import PIL.Image
 
-from kyara_artifacts import BadPicture, Box, Image
+from kyara_artifacts import BadPicture, Box, Image, side_by_side
 from kyara_curator.drawings import Drawing, drawing_of, same_drawings
 from kyara_curator.framing import Framing, apart, framing_of
 from kyara_curator.geometry import Corners, boxes_inside, padded, shortest_side
 from kyara_curator.looks import Print, first_seen, is_monochrome, print_of
 from kyara_curator.names import UniqueNames, safe_stem
 from kyara_curator.quality import Flaws, flaws_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class Bench(Protocol):
         """Set something aside."""
         ...
 
-    def track(self, frames: list[Image], phase: str) -> Iterable[Image]:
-        """The frames again, saying how far the work is."""
+    def track(self, frames: Iterable[T], count: int, phase: str) -> Iterable[T]:
+        """What there is for each of `count` frames again, saying how far the work is."""
         ...
 
 
@@ -180,16 +182,21 @@ class Seen:
 
 def _seen(candidates: list[Candidate], bench: Bench) -> list[Seen]:
     """How each candidate looks; those in frames that cannot be decoded are set aside."""
-    groups = by_frame(candidates)
-    seen = []
-    for frame in bench.track([group[0].frame for group in groups.values()], "looking at persons"):
+
+    def looked_at(group: list[Candidate]) -> list[Seen] | BadPicture:
         try:
-            picture = bench.read(frame)
+            picture = bench.read(group[0].frame)
         except BadPicture as error:
-            bench.reject(frame.name, str(error))
-            continue
-        for each in groups[frame.sha256]:
-            seen.append(seen_as(each, each.cut(picture), framing_of(each.person, each.frame)))
+            return error
+        return [seen_as(each, each.cut(picture), framing_of(each.person, each.frame)) for each in group]
+
+    groups = list(by_frame(candidates).values())
+    seen: list[Seen] = []
+    for group, found in bench.track(zip(groups, side_by_side(looked_at, groups), strict=True), len(groups), "looking at persons"):
+        if isinstance(found, BadPicture):
+            bench.reject(group[0].frame.name, str(found))
+        else:
+            seen += found
     return seen
 
 

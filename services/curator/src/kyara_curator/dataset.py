@@ -8,20 +8,20 @@ import numpy as np
 import PIL.Image
 
 from kyara.curator.v1.curator_pb2 import PackageParams
-from kyara_artifacts import BadPicture, Box, Image, ImageSet, put_picture, read_picture, scale_of
-from kyara_curator.geometry import shortest_side
+from kyara_artifacts import BadPicture, Box, Image, ImageSet, put_picture, read_picture, scale_of, side_by_side
+from kyara_curator.geometry import Corners, shortest_side
 from kyara_curator.looks import Print, first_seen, print_of
 from kyara_curator.names import UniqueNames, safe_stem
 from kyara_curator.settings import CuratorSettings
 from kyara_curator.tags import CoreShares, caption, core_tags, words_of
 from kyara_curator.three_stage import cuts_of, described
 from kyara_inference import Inference, KindThreshold, catalogue, detect, tag
+from kyara_inference.staging import AT_ONCE, pictures_of
 from kyara_stage import StageContext
 
 Context = StageContext[CuratorSettings]
 
 CROP_KINDS = ("halfbody", "head")
-_TAGGED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -69,29 +69,41 @@ def _capped(ctx: Context, pictures: Sequence[Image], params: PackageParams) -> l
 
 
 def _cropped(ctx: Context, params: PackageParams, pictures: Sequence[Image], inference: Inference) -> list[_Crop]:
-    names = UniqueNames()
-    crops = []
-    for image in ctx.track(pictures, "cutting 3-stage crops", "pictures"):
+    def cut_up(image: Image) -> list[_Crop | tuple[str, str]]:
         try:
             picture = read_picture(ctx.store.get(image.digest))
         except BadPicture as error:
-            ctx.reject(image.name, str(error))
-            continue
+            return [(image.name, str(error))]
         boxes = image.boxes or tuple(_boxes_in(inference, params.detector_model, picture))
-        cuts = list(cuts_of(image, boxes, params.crop_kinds))
-        if not cuts:
-            ctx.reject(image.name, "no figure in it")
-        for kind, cut in cuts:
-            side = shortest_side(cut)
-            if side < params.min_crop_side:
-                ctx.reject(f"{image.name} {kind}", f"shortest side is {side} px, at least {params.min_crop_side} are wanted")
-                continue
-            pixels = picture.crop(cut)
-            digest, _, _ = put_picture(ctx.store, pixels)
-            entry = described(image, kind, cut, boxes, digest.sha256, digest.size_bytes)
-            name = names.take(entry.name.removesuffix(".png"))
-            crops.append(_Crop(entry.model_copy(update={"name": name}), print_of(pixels)))
+        cuts = cuts_of(image, boxes, params.crop_kinds)
+        return [_crop_of(ctx, params, image, picture, boxes, kind, cut) for kind, cut in cuts] or [
+            (image.name, "no figure in it")
+        ]
+
+    names = UniqueNames()
+    crops = []
+    for found in ctx.track(side_by_side(cut_up, pictures), "cutting 3-stage crops", "pictures", len(pictures)):
+        for each in found:
+            if isinstance(each, tuple):
+                ctx.reject(*each)
+            else:
+                name = names.take(each.image.name.removesuffix(".png"))
+                crops.append(_Crop(each.image.model_copy(update={"name": name}), each.print_))
     return crops
+
+
+def _crop_of(
+    ctx: Context, params: PackageParams, image: Image, picture: PIL.Image.Image, boxes: Sequence[Box], kind: str, cut: Corners
+) -> _Crop | tuple[str, str]:
+    """The crop in the store, or its name and why there is none."""
+    side = shortest_side(cut)
+    if side < params.min_crop_side:
+        return f"{image.name} {kind}", f"shortest side is {side} px, at least {params.min_crop_side} are wanted"
+    pixels = picture.crop(cut)
+    # A person that is the whole picture was cut out, and kept, before.
+    is_kept = image.crop == "person" and pixels.size == picture.size
+    digest = image.digest if is_kept else put_picture(ctx.store, pixels)[0]
+    return _Crop(described(image, kind, cut, boxes, digest.sha256, digest.size_bytes), print_of(pixels))
 
 
 def _boxes_in(inference: Inference, model: str, picture: PIL.Image.Image) -> list[Box]:
@@ -116,13 +128,14 @@ def _without_repeats(ctx: Context, crops: list[_Crop], limit: float) -> list[Ima
 def _tagged(ctx: Context, params: PackageParams, crops: list[Image], inference: Inference) -> list[Image]:
     tagged = {image.name: image for image in crops}
     untold = [image for image in crops if not image.tags]
-    for start in range(0, len(untold), _TAGGED_AT_ONCE):
-        some = untold[start : start + _TAGGED_AT_ONCE]
-        pictures = [read_picture(data) for data in ctx.store.get_all([image.digest for image in some])]
-        found = tag(inference, params.tagger_model, pictures, params.tag_threshold)
-        for image, tags in zip(some, found, strict=True):
+
+    def told(some: list[tuple[Image, PIL.Image.Image]]) -> list[tuple[Image, dict[str, float]]]:
+        found = tag(inference, params.tagger_model, [picture for _, picture in some], params.tag_threshold)
+        return [(image, tags) for (image, _), tags in zip(some, found, strict=True)]
+
+    for some in side_by_side(told, pictures_of(ctx, untold, "tagging"), AT_ONCE):
+        for image, tags in some:
             tagged[image.name] = image.model_copy(update={"tags": {name: round(score, 4) for name, score in tags.items()}})
-        ctx.progress("tagging", start + len(some), len(untold), "crops")
     return list(tagged.values())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from kyara.curator.v1.curator_pb2 import PackageParams
 from kyara.stage.v1.stage_pb2 import ArtifactRef
-from kyara_artifacts import File, FileSet, Image, ImageSet, canonical_json, contact_sheet, read_picture, ref
+from kyara_artifacts import File, FileSet, Image, ImageSet, canonical_json, contact_sheet, read_picture, ref, side_by_side
 from kyara_curator.dataset import CROP_KINDS, Context, make_dataset
 from kyara_curator.packages import Form, write_zip
 from kyara_curator.readme import readme, samples
@@ -102,6 +102,6 @@ def _packages(ctx: Context, dataset: ImageSet, forms: Sequence[Form]) -> Artifac
 def _sheet(ctx: Context, images: Sequence[Image]) -> ArtifactRef:
     """Pictures from all over the dataset, to look at."""
     shown = [images[place * len(images) // _SHOWN] for place in range(_SHOWN)] if len(images) > _SHOWN else list(images)
-    pictures = [read_picture(data) for data in ctx.store.get_all([image.digest for image in shown])]
+    pictures = list(side_by_side(lambda image: read_picture(ctx.store.get(image.digest)), shown))
     sheet = contact_sheet(pictures, [image.crop for image in shown], columns=8, cell=128)
     return ref("sheet", ctx.store.put(sheet), "image/png")

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 
 from kyara.curator.v1.curator_pb2 import WebParams
-from kyara_artifacts import BadPicture, Image, ImageSet, read_picture
+from kyara_artifacts import BadPicture, Image, ImageSet, read_picture, side_by_side
 from kyara_curator.chain import Chain
 from kyara_curator.clean_stage import cut
 from kyara_curator.cleaning import Candidate, Seen, by_frame, seen_as
@@ -68,27 +68,22 @@ def _rules(params: WebParams) -> WebRules:
 
 
 def _glances(ctx: Context, params: WebParams, inference: Inference, images: Sequence[Image]) -> list[Glance]:
+    def glanced(image: Image) -> tuple[Glance, PIL.Image.Image | None]:
+        try:
+            picture = read_picture(ctx.store.get(image.digest))
+        except BadPicture as error:
+            return Glance(image, flaw=str(error)), None
+        return Glance(image, print_of(picture), is_monochrome(picture)), picture if models else None
+
+    models = [model for model in (params.kind_model, params.rating_model) if model]
     found: list[Glance] = []
     for start in range(0, len(images), CHUNK):
-        some = images[start : start + CHUNK]
-        pictures = [_read(data) for data in ctx.store.get_all([image.digest for image in some])]
-        good = [picture for picture in pictures if isinstance(picture, PIL.Image.Image)]
+        some = list(side_by_side(glanced, images[start : start + CHUNK]))
+        good = [picture for _, picture in some if picture]
         kinds, ratings = (iter(_labels(inference, model, good)) for model in (params.kind_model, params.rating_model))
-        for image, picture in zip(some, pictures, strict=True):
-            if isinstance(picture, str):
-                found.append(Glance(image, flaw=picture))
-            else:
-                found.append(Glance(image, print_of(picture), is_monochrome(picture), next(kinds), next(ratings)))
+        found += [replace(each, kind=next(kinds), rating=next(ratings)) if picture else each for each, picture in some]
         ctx.progress("looking at pictures", len(found), len(images), "pictures")
     return found
-
-
-def _read(data: bytes) -> PIL.Image.Image | str:
-    """The picture, or why there is none."""
-    try:
-        return read_picture(data)
-    except BadPicture as error:
-        return str(error)
 
 
 def _labels(inference: Inference, model: str, pictures: Sequence[PIL.Image.Image]) -> list[str]:
@@ -97,19 +92,20 @@ def _labels(inference: Inference, model: str, pictures: Sequence[PIL.Image.Image
 
 
 def _crops(ctx: Context, params: WebParams, inference: Inference, candidates: Sequence[Candidate]) -> list[Crop]:
-    """How candidates look, and whom they show; one decoded picture at a time, vectors by chunks."""
-    found: list[Crop] = []
-    seen: list[Seen] = []
-    cuts: list[PIL.Image.Image] = []
-    groups = list(by_frame(candidates).values())
-    for place, group in enumerate(ctx.track(groups, "looking at persons", "pictures"), 1):
+    """How candidates look, and whom they show; a few decoded pictures at a time, vectors by chunks."""
+
+    def looked_at(group: Sequence[Candidate]) -> list[tuple[Seen, PIL.Image.Image]]:
         picture = read_picture(ctx.store.get(group[0].frame.digest))
-        cuts += [each.cut(picture) for each in group]
-        seen += [seen_as(each, crop, _framing_of(each)) for each, crop in zip(group, cuts[-len(group) :], strict=True)]
-        if len(cuts) >= CHUNK or place == len(groups):
-            vectors = embed(inference, params.ccip_model, cuts)
-            found += [Crop(each, vector) for each, vector in zip(seen, vectors, strict=True)]
-            seen, cuts = [], []
+        cuts = [each.cut(picture) for each in group]
+        return [(seen_as(each, crop, _framing_of(each)), crop) for each, crop in zip(group, cuts, strict=True)]
+
+    found: list[Crop] = []
+    groups = list(by_frame(candidates).values())
+    for start in range(0, len(groups), CHUNK):
+        some = [each for looks in side_by_side(looked_at, groups[start : start + CHUNK]) for each in looks]
+        vectors = embed(inference, params.ccip_model, [crop for _, crop in some])
+        found += [Crop(seen, vector) for (seen, _), vector in zip(some, vectors, strict=True)]
+        ctx.progress("looking at persons", min(start + CHUNK, len(groups)), len(groups), "pictures")
     return found
 
 

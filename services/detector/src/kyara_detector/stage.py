@@ -3,27 +3,33 @@
 An image's boxes come by kind in the order asked, best score first, then those that a closer look added.
 """
 
+import PIL.Image
+
 from kyara.detector.v1.detector_pb2 import DetectParams, Threshold
-from kyara_artifacts import ImageSet
+from kyara_artifacts import Image, ImageSet, side_by_side
 from kyara_detector.closer import look_closer
 from kyara_detector.settings import DetectorSettings
 from kyara_inference import Inference, KindThreshold, UnknownModel, catalogue, detect, digests_of
-from kyara_inference.staging import pictures_of, stage_errors
+from kyara_inference.staging import AT_ONCE, pictures_of, stage_errors
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 
 
 async def run(ctx: StageContext[DetectorSettings], params: DetectParams, inputs: Inputs) -> Outputs:
     """Find every kind asked for in every image; an image without a figure stays, without boxes."""
     images = ImageSet.load(ctx.store, inputs["images"])
-    found = []
+    found: list[Image] = []
     with stage_errors(), Inference(ctx.settings.inference) as inference:
         wanted = _by_model(params)
-        for chunk in pictures_of(ctx, images.images, "looking for figures"):
+
+        def looked_at(chunk: list[tuple[Image, PIL.Image.Image]]) -> list[Image]:
             pictures = [picture for _, picture in chunk]
             answers = [detect(inference, model, pictures, kinds) for model, kinds in wanted.items()]
             at_first = [[box for some in boxes for box in some] for boxes in zip(*answers, strict=True)]
-            for (image, _), boxes in zip(chunk, look_closer(inference, wanted, pictures, at_first), strict=True):
-                found.append(image.model_copy(update={"boxes": tuple(boxes)}))
+            closer = look_closer(inference, wanted, pictures, at_first)
+            return [image.model_copy(update={"boxes": tuple(boxes)}) for (image, _), boxes in zip(chunk, closer, strict=True)]
+
+        for some in side_by_side(looked_at, pictures_of(ctx, images.images, "looking for figures"), AT_ONCE):
+            found += some
     return {"images": ImageSet(images=tuple(found), meta=images.meta).save(ctx.store)}
 
 
