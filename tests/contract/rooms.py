@@ -82,7 +82,7 @@ ROOMS = (
         ("inference", "ray"),
         {"python": sys.executable},
     ),
-    Room("publisher", (Work("publisher.dataset", ("receipt",)), Work("publisher.lora", ("receipt",)))),
+    Room("publisher", tuple(Work(f"publisher.{kind}", ("receipt",)) for kind in ("dataset", "character", "lora"))),
 )
 
 

@@ -16,6 +16,7 @@ from temporalio.client import Client
 
 from kyara.jobs.v1.jobs_pb2 import CancelJobRequest, CharacterJob, DatasetJob, JobSpec, JobState, NameClustersRequest, Reference
 from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
+from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_artifacts import open_store
 from services.jobs.tests.jobs_world import Jobs, Temporal, create, until, until_ended, video_spec
 from services.jobs.tests.scripted_stages import Call, ScriptedStages, WorkFailed
@@ -60,6 +61,13 @@ def dataset(jobs: JobServiceStub, _: ScriptedStages) -> str:
     return create(jobs, JobSpec(recipe="mine", recipe_yaml="extends: v1.6", salt="dataset", dataset=made))
 
 
+def published(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """A folder of pictures, the dataset made of it in a repository of its own."""
+    shown = Target(folder="/published")
+    aya = CharacterJob(name="Aya", folder="/pictures")
+    return create(jobs, JobSpec(recipe="v1.4", salt="published", character=aya, publish=shown))
+
+
 def cancelled(jobs: JobServiceStub, stages: ScriptedStages) -> str:
     """Cancelled while both characters train."""
     gate = stages.hold("cancelled", "trainer")
@@ -86,6 +94,7 @@ SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (
     pictures,
     web,
     dataset,
+    published,
     cancelled,
     failed,
 )

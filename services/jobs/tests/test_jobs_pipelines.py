@@ -21,7 +21,7 @@ def test_a_video_job_walks_through_every_stage_to_a_scored_lora_per_character(
     assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
     names = {(stage.stage, stage.subject) for stage in job.stages}
     assert {("keyframer", "episode-000"), ("keyframer", "episode-001"), ("clusterer", ""), ("publisher.dataset", "")} <= names
-    of_each = ("curator.package", "trainer", "evaluator", "publisher.lora")
+    of_each = ("curator.package", "publisher.character", "trainer", "evaluator", "publisher.lora")
     assert {(stage, name) for stage in of_each for name in ("Demo-0", "Demo-1", "Demo-2")} <= names
     assert all(stage.state == JobState.JOB_STATE_SUCCEEDED and stage.action_sha256 for stage in job.stages)
     assert [(each.name, each.images, each.best_step, each.recscore) for each in job.characters] == [

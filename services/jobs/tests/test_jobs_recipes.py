@@ -80,6 +80,13 @@ def test_every_recipe_trains_on_a_package_that_it_makes() -> None:
         assert recipe.packaging.dataset in ("", *recipe.packaging.packages)
 
 
+@pytest.mark.parametrize(
+    ("job", "name", "repository"), [("Aya", "Aya", "aya"), ("Show", "Show-0", "show_0"), ("Show", "Rin T", "rin_t_show")]
+)
+def test_a_characters_dataset_is_called_by_its_series_too(job: str, name: str, repository: str) -> None:
+    assert params.publish_character(JobSpec(name=job), name).name == repository
+
+
 def test_a_dataset_that_is_there_already_is_taken_whole() -> None:
     spec = JobSpec(dataset=DatasetJob(name="x", folder="/x"), seed=3)
     wanted = params.package(recipe_named("v1.4"), spec, "Rin")

@@ -24,4 +24,9 @@ def example_lora(store: Store) -> tuple[PublishLoraParams, dict[str, ArtifactRef
     return params, publisher_world.lora(store)
 
 
-EXAMPLES = {"publisher.dataset": example_dataset, "publisher.lora": example_lora}
+def example_character(store: Store) -> tuple[PublishDatasetParams, dict[str, ArtifactRef]]:
+    """`publisher.character` of three pictures to a folder."""
+    return PublishDatasetParams(target=_target(), name="hana"), publisher_world.character(store)
+
+
+EXAMPLES = {"publisher.dataset": example_dataset, "publisher.character": example_character, "publisher.lora": example_lora}

@@ -72,6 +72,17 @@ def lora(store: Store) -> dict[str, ArtifactRef]:
         "scores": put_json(store, "scores", scores),
         "sheet": sheet(store),
         "curve": sheet(store),
-        "packages": FileSet(files=(file(store, "dataset-raw.zip", b"zip"),)).save(store),
         "dataset": dataset.save(store),
     }
+
+
+def character(store: Store) -> dict[str, ArtifactRef]:
+    """Inputs of `publisher.character`: three captioned pictures and their packages."""
+    pictures = [picture(store, f"hana/{n}.png", 10 * n, caption=f"hana, smile {n}", tags={"smile": 0.9}) for n in range(3)]
+    packages = (
+        file(store, "dataset-raw.zip", b"zip"),
+        file(store, "sample_1.png", store.get(pictures[0].digest)),
+        file(store, "meta.json", b"{}"),
+        file(store, "README.md", b"# hana\n"),
+    )
+    return {"packages": FileSet(files=packages).save(store), "dataset": ImageSet(images=tuple(pictures)).save(store)}

@@ -17,7 +17,7 @@ from kyara_stage.testing import run_operation
 from services.publisher.tests import publisher_world
 from tests.servers.hub import LocalHub
 
-DATASET, LORA = OPERATIONS
+DATASET, _, LORA = OPERATIONS
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_lora_is_published_with_its_best_step_first(tmp_path: Path, store: Sto
     run_operation(LORA, lora_params(Target(folder=str(tmp_path / "out"))), inputs, store, settings)
     files = files_under(tmp_path / "out" / "hana")
     assert files["12/hana.safetensors"] == b"lora12"
-    assert {"24/hana.zip", "12/previews/plain.png", "12/previews/plain_info.txt", "dataset/dataset-raw.zip"} <= set(files)
+    assert {"24/hana.zip", "12/previews/plain.png", "12/previews/plain_info.txt"} <= set(files)
     meta = json.loads(files["meta.json"])
     assert (meta["best_step"], meta["steps"], meta["core_tags"]) == (12, [12, 24], ["blue_hair"])
     readme = files["README.md"].decode()

@@ -139,6 +139,18 @@ def test_load_dataset_loads_it_from_a_hub(tmp_path: Path, store: Store) -> None:
     assert [row["time_s"] for row in found["1"]] == [0.0, 1.5, 3.0]
 
 
+def test_load_dataset_loads_a_characters_pictures_with_their_captions(tmp_path: Path, store: Store) -> None:
+    params = PublishDatasetParams(target=Target(folder=str(tmp_path / "out")), name="hana")
+    settings = PublisherSettings(store=f"file://{tmp_path}/store")
+    run_operation(OPERATIONS[1], params, publisher_world.character(store), store, settings)
+    root = tmp_path / "out" / "hana-dataset"
+    assert {path.name for path in root.iterdir()} == {
+        "README.md", "dataset-raw.zip", "images.zip", "meta.json", "sample_1.png",
+    }  # fmt: skip
+    rows = loaded(str(root), ["default"], tmp_path / "cache")["default"]
+    assert [row["caption"] for row in rows] == ["hana, smile 0", "hana, smile 1", "hana, smile 2"]
+
+
 def test_an_archive_is_written_in_little_memory_and_the_same_each_time(tmp_path: Path) -> None:
     archive = Archive(lambda: ((f"{number}.bin", bytes([number]) * (1 << 20)) for number in range(100)))
     tracemalloc.start()

@@ -34,7 +34,7 @@ def publish(folder: Path, target: Target, name: str = "hana", hub: str = "https:
     store = open_store(url)
     settings = PublisherSettings.model_validate({"store": url, "hub": hub, "hub_token": token})
     params = PublishLoraParams(target=target, name=name, trigger="hana", recipe="v1.4", base_model="nai")
-    outputs, _ = run_operation(OPERATIONS[1], params, publisher_world.lora(store), store, settings)
+    outputs, _ = run_operation(OPERATIONS[2], params, publisher_world.lora(store), store, settings)
     return get_json(store, outputs["receipt"])
 
 

@@ -22,6 +22,8 @@ class CharacterToLora(Part):
         """Package, train, choose the best save, publish."""
         packed = await process.package(name, crops)
         dataset = packed["dataset"]
+        if workflow.patched("character-dataset"):
+            await process.publish_character(name, packed)
         facts = await look_up(Activities.describe_dataset, dataset)
         trained = await process.train(name, dataset, facts.images)
         judged = await process.evaluate(name, dataset, facts.core_tags, trained["saves"])

@@ -130,6 +130,12 @@ def publish_dataset(spec: JobSpec) -> PublishDatasetParams:
     return PublishDatasetParams(target=spec.publish, name=slug(spec.name))
 
 
+def publish_character(spec: JobSpec, name: str) -> PublishDatasetParams:
+    """publisher.dataset of one character: `{character}_{series}`, where a job is more than that character."""
+    own, series = slug(name), slug(spec.name)
+    return PublishDatasetParams(target=spec.publish, name=own if series in own else f"{own}_{series}")
+
+
 def publish_lora(spec: JobSpec, recipe: Recipe, name: str) -> PublishLoraParams:
     """publisher.lora"""
     return PublishLoraParams(

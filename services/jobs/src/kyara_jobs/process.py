@@ -147,11 +147,20 @@ class Process:
         """What the evaluator's scores say."""
         return await look_up(Activities.read_verdict, judged["scores"])
 
+    async def publish_character(self, name: str, packed: Outputs) -> None:
+        """A character's dataset, where the job says where to."""
+        if self._spec.publish.WhichOneof("where"):
+            shown = {each: packed[each] for each in ("packages", "dataset")}
+            await self._run("publisher.character", params.publish_character(self._spec, name), **shown)
+
     async def publish_lora(self, name: str, packed: Outputs, trained: Outputs, judged: Outputs) -> None:
         """A LoRA with all that shows what it is, where the job says where to."""
         if self._spec.publish.WhichOneof("where"):
             shown = {each: judged[each] for each in ("previews", "scores", "sheet", "curve")}
-            shown |= {each: packed[each] for each in ("packages", "dataset")} | {"saves": trained["saves"]}
+            shown |= {"dataset": packed["dataset"], "saves": trained["saves"]}
+            # Jobs from before datasets had repositories of their own go on as they began.
+            if not workflow.patched("character-dataset"):
+                shown["packages"] = packed["packages"]
             await self._run("publisher.lora", params.publish_lora(self._spec, self._recipe, name), **shown)
 
     async def _run(self, stage: str, wanted: Message, **inputs: ArtifactRef) -> Outputs:

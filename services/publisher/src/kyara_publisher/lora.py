@@ -23,13 +23,12 @@ class Lora:
     scores: Mapping[str, Any]
     sheet: Digest
     curve: Digest
-    packages: FileSet
     dataset: ImageSet
     dataset_sha256: str
 
 
 def lora_repository(store: Store, lora: Lora) -> Files:
-    """`{step}/{name}.safetensors`, `{step}/{name}.zip`, `{step}/previews/`, `meta.json`, `README.md`, the dataset's archives."""
+    """`{step}/{name}.safetensors`, `{step}/{name}.zip`, `{step}/previews/`, `meta.json`, `README.md`."""
     name = safe_name(lora.name)
     prompts = {prompt["name"]: prompt for prompt in lora.scores["prompts"]}
     files: Files = {"previews.png": lora.sheet, "scores.png": lora.curve}
@@ -39,7 +38,6 @@ def lora_repository(store: Store, lora: Lora) -> Files:
         shown = _previews(step, lora.previews, prompts)
         files |= {f"{step}/previews/{path}": data for path, data in shown.items()}
         files[f"{step}/{name}.zip"] = _archive(store, name, save.digest, shown)
-    files |= {f"dataset/{safe_name(package.name)}": package.digest for package in lora.packages}
     files["meta.json"] = json_file(_meta(lora))
     files[README] = _readme(lora, name)
     return files

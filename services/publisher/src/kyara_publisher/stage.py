@@ -1,4 +1,4 @@
-"""The stage `publisher`: `publisher.dataset` and `publisher.lora`, to a folder or a hub."""
+"""The stage `publisher`: `publisher.dataset`, `publisher.character` and `publisher.lora`, to a folder or a hub."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,6 +7,7 @@ from huggingface_hub import HfApi
 
 from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams, Target
 from kyara_artifacts import FileSet, ImageSet, get_json, put_json
+from kyara_publisher.character import character_repository
 from kyara_publisher.dataset import dataset_repository
 from kyara_publisher.folder import to_folder
 from kyara_publisher.hub import to_hub
@@ -23,6 +24,13 @@ async def publish_dataset(ctx: Context, params: PublishDatasetParams, inputs: In
     return _publish(ctx, files, params.target, f"{params.name}-dataset", "dataset", params.private)
 
 
+async def publish_character(ctx: Context, params: PublishDatasetParams, inputs: Inputs) -> Outputs:
+    """A character's packages and pictures as one dataset repository."""
+    packages, dataset = FileSet.load(ctx.store, inputs["packages"]), ImageSet.load(ctx.store, inputs["dataset"])
+    files = character_repository(ctx.store, packages, dataset)
+    return _publish(ctx, files, params.target, f"{params.name}-dataset", "dataset", params.private)
+
+
 async def publish_lora(ctx: Context, params: PublishLoraParams, inputs: Inputs) -> Outputs:
     """A character's saves, previews and scores as one model repository."""
     store = ctx.store
@@ -36,7 +44,6 @@ async def publish_lora(ctx: Context, params: PublishLoraParams, inputs: Inputs) 
         scores=get_json(store, inputs["scores"]),
         sheet=inputs["sheet"].digest,
         curve=inputs["curve"].digest,
-        packages=FileSet.load(store, inputs["packages"]),
         dataset=ImageSet.load(store, inputs["dataset"]),
         dataset_sha256=inputs["dataset"].digest.sha256,
     )
@@ -62,5 +69,6 @@ def _publish(ctx: Context, files: Files, target: Target, name: str, kind: Litera
 
 OPERATIONS = (
     Operation(name="publisher.dataset", version=2, params=PublishDatasetParams, run=publish_dataset),
-    Operation(name="publisher.lora", version=2, params=PublishLoraParams, run=publish_lora),
+    Operation(name="publisher.character", version=1, params=PublishDatasetParams, run=publish_character),
+    Operation(name="publisher.lora", version=3, params=PublishLoraParams, run=publish_lora),
 )

@@ -45,7 +45,7 @@ Global___Target: _TypeAlias = Target  # noqa: Y015
 @_typing.final
 class PublishDatasetParams(_message.Message):
     """`publisher.dataset`: inputs `clusters` (all crops with their index), `sheet` -> `receipt` (JSON: `where`, and the
-    SHA-256 of the `files` by path).
+    SHA-256 of the `files` by path). `publisher.character`: inputs `packages`, `dataset` -> `receipt`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -74,7 +74,7 @@ Global___PublishDatasetParams: _TypeAlias = PublishDatasetParams  # noqa: Y015
 
 @_typing.final
 class PublishLoraParams(_message.Message):
-    """`publisher.lora`: inputs `saves`, `previews`, `scores`, `sheet`, `curve`, `packages`, `dataset` -> `receipt`."""
+    """`publisher.lora`: inputs `saves`, `previews`, `scores`, `sheet`, `curve`, `dataset` -> `receipt`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
