@@ -18,8 +18,8 @@ configs:
 
 """
 _USE = f"""
-[{IMAGES}]({IMAGES}) holds the images that are trained on, without files beside them; `metadata.jsonl` in it says all that is known of
-each, its caption too.
+[{IMAGES}]({IMAGES}) holds the images that are trained on, without files beside them; `metadata.jsonl` in it says all that is
+known of each, its caption too.
 
 ```python
 from datasets import load_dataset
