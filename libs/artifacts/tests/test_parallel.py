@@ -27,7 +27,6 @@ def test_only_a_few_items_are_taken_ahead() -> None:
     results = side_by_side(lambda number: number, items(), 2)
     assert next(results) == 0
     assert len(taken) <= 4
-    results.close()
 
 
 def test_threads_work_at_once() -> None:
