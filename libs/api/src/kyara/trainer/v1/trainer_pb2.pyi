@@ -23,27 +23,65 @@ class AdapterParams(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     ALPHA_FIELD_NUMBER: _builtins.int
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    CONV_RANK_FIELD_NUMBER: _builtins.int
+    CONV_ALPHA_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     alpha: _builtins.float
     learning_rate: _builtins.float
+    conv_rank: _builtins.int
+    """The same for convolutions larger than 1x1, with the adapter `locon`; a rank of 0 leaves them alone."""
+    conv_alpha: _builtins.float
     def __init__(
         self,
         *,
         rank: _builtins.int = ...,
         alpha: _builtins.float = ...,
         learning_rate: _builtins.float = ...,
+        conv_rank: _builtins.int = ...,
+        conv_alpha: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "learning_rate", b"learning_rate", "rank", b"rank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "conv_alpha", b"conv_alpha", "conv_rank", b"conv_rank", "learning_rate", b"learning_rate", "rank", b"rank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdapterParams: _TypeAlias = AdapterParams  # noqa: Y015
 
 @_typing.final
+class PivotalParams(_message.Message):
+    """Words of its own for the trigger, whose embeddings are trained with the LoRA. 0 words trains none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    INIT_STD_FIELD_NUMBER: _builtins.int
+    LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    WEIGHT_DECAY_FIELD_NUMBER: _builtins.int
+    words: _builtins.int
+    init_std: _builtins.float
+    """Standard deviation of the normal distribution that the embeddings begin at."""
+    learning_rate: _builtins.float
+    weight_decay: _builtins.float
+    def __init__(
+        self,
+        *,
+        words: _builtins.int = ...,
+        init_std: _builtins.float = ...,
+        learning_rate: _builtins.float = ...,
+        weight_decay: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["init_std", b"init_std", "learning_rate", b"learning_rate", "weight_decay", b"weight_decay", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PivotalParams: _TypeAlias = PivotalParams  # noqa: Y015
+
+@_typing.final
 class TrainParams(_message.Message):
-    """`trainer`: input `dataset` -> `saves` (file-set; step in the metadata), `log` (JSON: loss by step)."""
+    """`trainer`: input `dataset` -> `saves` (file-set; step in the metadata), `log` (JSON: loss by step), `curve` (PNG: the losses)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -67,6 +105,18 @@ class TrainParams(_message.Message):
     GRADIENT_CHECKPOINTING_FIELD_NUMBER: _builtins.int
     CHECKPOINT_EVERY_FIELD_NUMBER: _builtins.int
     OUTPUT_NAME_FIELD_NUMBER: _builtins.int
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    PIVOTAL_FIELD_NUMBER: _builtins.int
+    NOISE_OFFSET_FIELD_NUMBER: _builtins.int
+    MULTIRES_NOISE_ITERATIONS_FIELD_NUMBER: _builtins.int
+    MULTIRES_NOISE_DISCOUNT_FIELD_NUMBER: _builtins.int
+    MIN_SNR_GAMMA_FIELD_NUMBER: _builtins.int
+    CAPTION_DROPOUT_FIELD_NUMBER: _builtins.int
+    OPTIMIZER_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    GRADIENT_ACCUMULATION_FIELD_NUMBER: _builtins.int
+    TORCH_COMPILE_FIELD_NUMBER: _builtins.int
+    VALIDATION_SHARE_FIELD_NUMBER: _builtins.int
     base_model: _builtins.str
     """Name in the model catalogue."""
     trigger: _builtins.str
@@ -90,10 +140,34 @@ class TrainParams(_message.Message):
     checkpoint_every: _builtins.int
     """Steps between checkpoints of the run."""
     output_name: _builtins.str
+    adapter: _builtins.str
+    """`lora` (or empty), `locon` (convolutions too) or `dora` (magnitudes apart from directions)."""
+    noise_offset: _builtins.float
+    """Standard deviation of what is added to a whole channel of the noise."""
+    multires_noise_iterations: _builtins.int
+    """How many coarser layers of noise are added, at most, and how much weaker each is than the one before."""
+    multires_noise_discount: _builtins.float
+    min_snr_gamma: _builtins.float
+    """Losses are weighted by min(SNR, gamma) / SNR of their timestep; 0 weights all the same."""
+    caption_dropout: _builtins.float
+    """Share of the pictures whose caption is left empty at a step."""
+    optimizer: _builtins.str
+    """`adamw` (or empty) or `adamw8bit`."""
+    schedule: _builtins.str
+    """What follows the warm-up: `constant` (or empty), `cosine` or `linear`, both down to 0 at the last step."""
+    gradient_accumulation: _builtins.int
+    """Passes of `batch_size` pictures that make a step; 0 is 1."""
+    torch_compile: _builtins.bool
+    validation_share: _builtins.float
+    """Share of the pictures that are held back, and on which every save's loss is taken."""
     @_builtins.property
     def unet(self) -> Global___AdapterParams: ...
     @_builtins.property
     def text_encoder(self) -> Global___AdapterParams: ...
+    @_builtins.property
+    def pivotal(self) -> Global___PivotalParams:
+        """The embeddings are an output of their own: `embeddings`, a file set with a file for each save."""
+
     def __init__(
         self,
         *,
@@ -117,10 +191,22 @@ class TrainParams(_message.Message):
         gradient_checkpointing: _builtins.bool = ...,
         checkpoint_every: _builtins.int = ...,
         output_name: _builtins.str = ...,
+        adapter: _builtins.str = ...,
+        pivotal: Global___PivotalParams | None = ...,
+        noise_offset: _builtins.float = ...,
+        multires_noise_iterations: _builtins.int = ...,
+        multires_noise_discount: _builtins.float = ...,
+        min_snr_gamma: _builtins.float = ...,
+        caption_dropout: _builtins.float = ...,
+        optimizer: _builtins.str = ...,
+        schedule: _builtins.str = ...,
+        gradient_accumulation: _builtins.int = ...,
+        torch_compile: _builtins.bool = ...,
+        validation_share: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["text_encoder", b"text_encoder", "unet", b"unet"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pivotal", b"pivotal", "text_encoder", b"text_encoder", "unet", b"unet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_model", b"base_model", "batch_size", b"batch_size", "bucket_step", b"bucket_step", "buckets", b"buckets", "checkpoint_every", b"checkpoint_every", "clip_skip", b"clip_skip", "gradient_checkpointing", b"gradient_checkpointing", "max_gradient_norm", b"max_gradient_norm", "output_name", b"output_name", "precision", b"precision", "resolution", b"resolution", "saves", b"saves", "seed", b"seed", "steps", b"steps", "tag_dropout", b"tag_dropout", "text_encoder", b"text_encoder", "trigger", b"trigger", "unet", b"unet", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_model", b"base_model", "batch_size", b"batch_size", "bucket_step", b"bucket_step", "buckets", b"buckets", "caption_dropout", b"caption_dropout", "checkpoint_every", b"checkpoint_every", "clip_skip", b"clip_skip", "gradient_accumulation", b"gradient_accumulation", "gradient_checkpointing", b"gradient_checkpointing", "max_gradient_norm", b"max_gradient_norm", "min_snr_gamma", b"min_snr_gamma", "multires_noise_discount", b"multires_noise_discount", "multires_noise_iterations", b"multires_noise_iterations", "noise_offset", b"noise_offset", "optimizer", b"optimizer", "output_name", b"output_name", "pivotal", b"pivotal", "precision", b"precision", "resolution", b"resolution", "saves", b"saves", "schedule", b"schedule", "seed", b"seed", "steps", b"steps", "tag_dropout", b"tag_dropout", "text_encoder", b"text_encoder", "torch_compile", b"torch_compile", "trigger", b"trigger", "unet", b"unet", "validation_share", b"validation_share", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
