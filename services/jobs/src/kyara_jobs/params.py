@@ -13,9 +13,11 @@ from kyara.fetcher.v1 import fetcher_pb2
 from kyara.jobs.v1.jobs_pb2 import CharacterJob, JobSpec
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
 from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams
-from kyara.trainer.v1.trainer_pb2 import AdapterParams, TrainParams
+from kyara.trainer.v1.trainer_pb2 import AdapterParams, PivotalParams, TrainParams
 from kyara_jobs.recipe import Adapter, Recipe, Training
 from kyara_jobs.sizes import for_size
+
+_BY_RULE = frozenset({"steps", "unet", "text_encoder", "pivotal"})
 
 
 def slug(name: str) -> str:
@@ -103,7 +105,9 @@ def package(recipe: Recipe, spec: JobSpec, name: str) -> PackageParams:
 def train(recipe: Recipe, seed: int, name: str, images: int) -> TrainParams:
     """trainer, for a dataset of `images` pictures."""
     chosen = recipe.training
-    plain = chosen.model_dump(exclude={"steps", "unet", "text_encoder", "scale_rates_by_batch"})
+    # What is as it is unless a recipe says otherwise stays out of the params, so that the same work keeps its name.
+    written = chosen.model_dump(exclude_defaults=True)
+    plain = {key: value for key, value in written.items() if key in TrainParams.DESCRIPTOR.fields_by_name and key not in _BY_RULE}
     return TrainParams(
         trigger=slug(name),
         output_name=slug(name),
@@ -111,13 +115,25 @@ def train(recipe: Recipe, seed: int, name: str, images: int) -> TrainParams:
         seed=seed,
         unet=_adapter(chosen, chosen.unet, images),
         text_encoder=_adapter(chosen, chosen.text_encoder, images),
+        pivotal=_pivotal(chosen),
         **plain,
     )
 
 
 def _adapter(training: Training, adapter: Adapter, images: int) -> AdapterParams:
-    rate = adapter.learning_rate * (training.batch_size if training.scale_rates_by_batch else 1)
-    return AdapterParams(rank=for_size(adapter.rank, images), alpha=adapter.alpha, learning_rate=rate)
+    written = adapter.model_dump(exclude={"rank", "learning_rate"})
+    return AdapterParams(rank=for_size(adapter.rank, images), learning_rate=_rate(training, adapter.learning_rate), **written)
+
+
+def _pivotal(training: Training) -> PivotalParams | None:
+    words = training.pivotal
+    if not words.words:
+        return None
+    return PivotalParams(learning_rate=_rate(training, words.learning_rate), **words.model_dump(exclude={"learning_rate"}))
+
+
+def _rate(training: Training, rate: float) -> float:
+    return rate * training.batch_size * training.gradient_accumulation if training.scale_rates_by_batch else rate
 
 
 def evaluate(recipe: Recipe, seed: int, name: str, core_tags: Sequence[str]) -> EvaluateParams:

@@ -135,6 +135,17 @@ class Adapter(Section):
     rank: Sized
     alpha: NonNegativeFloat
     learning_rate: NonNegativeFloat
+    conv_rank: NonNegativeInt = 0
+    conv_alpha: NonNegativeFloat = 0
+
+
+class Pivotal(Section):
+    """Words of the trigger's own, whose embeddings are trained too; none when there are 0."""
+
+    words: NonNegativeInt = 0
+    init_std: NonNegativeFloat = 0.017
+    learning_rate: NonNegativeFloat = 0
+    weight_decay: NonNegativeFloat = 0
 
 
 class Training(Section):
@@ -159,6 +170,18 @@ class Training(Section):
     precision: Literal["fp32", "fp16", "bf16"]
     gradient_checkpointing: bool
     checkpoint_every: PositiveInt
+    adapter: Literal["lora", "locon", "dora"] = "lora"
+    pivotal: Pivotal = Pivotal()
+    noise_offset: NonNegativeFloat = 0
+    multires_noise_iterations: NonNegativeInt = 0
+    multires_noise_discount: Share = 0
+    min_snr_gamma: NonNegativeFloat = 0
+    caption_dropout: Share = 0
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    gradient_accumulation: PositiveInt = 1
+    torch_compile: bool = False
+    validation_share: Share = 0
 
 
 class Prompt(Section):
