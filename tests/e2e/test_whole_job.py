@@ -98,7 +98,7 @@ def test_a_job_that_waits_is_told_who_is_who(kyara: Kyara, episode: Path, tmp_pa
     assert job["state"] == "JOB_STATE_SUCCEEDED", job.get("error")
     (trained,) = [each for each in job["characters"] if each.get("best_step")]
     assert (trained.get("index", 0), trained["name"], trained["merged"]) == (0, "Akane Mori", [1])
-    raw = zipfile.ZipFile(tmp_path / "out" / "akane_mori" / "dataset" / "dataset-raw.zip")
+    raw = zipfile.ZipFile(tmp_path / "out" / "akane_mori_named-dataset" / "dataset-raw.zip")
     assert len([name for name in raw.namelist() if name.endswith(".png")]) > max(each["images"] for each in found)
 
 

@@ -1,0 +1,35 @@
+"""A dataset that was made before in, a LoRA by a recipe of one's own out, and that LoRA in other programs' names."""
+
+import json
+from pathlib import Path
+
+from kyara_miniature.pictures import make_pictures
+from tests.servers.kyara import Kyara
+
+
+def test_a_package_becomes_a_lora_by_a_recipe_of_ones_own(kyara: Kyara, tmp_path: Path) -> None:
+    make_pictures(tmp_path / "hana", 5, count=12)
+    for number, picture in enumerate(sorted((tmp_path / "hana").glob("*.png"))):
+        picture.with_suffix(".txt").write_text(f"hana, long hair, smile {number}")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("extends: miniature-quick\ntraining: {steps: {rule: fixed, steps: 6}, saves: 2, batch_sise: 4}\n")
+    wrong = kyara.cli("submit", "dataset", str(tmp_path / "hana"), "--recipe", str(recipe))
+    assert wrong.returncode == 2 and "training.batch_sise" in wrong.stderr
+    recipe.write_text(recipe.read_text().replace("batch_sise", "batch_size"))
+    plan = json.loads(kyara.cli("recipes", "show", str(recipe), "--images", "12", "--json").stdout)
+    assert (plan["plans"][0]["steps"], plan["plans"][0]["epochs"]) == (6, 2)
+    job = kyara.ended(
+        kyara.submit("dataset", str(tmp_path / "hana"), "--recipe", str(recipe), "--publish", str(tmp_path / "out"))
+    )
+    assert job["state"] == "JOB_STATE_SUCCEEDED", job.get("error")
+    assert [stage["stage"] for stage in job["stages"]] == [
+        "crawler.resolve", "crawler.collect", "curator.package", "publisher.character", "trainer", "evaluator", "publisher.lora",
+    ]  # fmt: skip
+    lora = tmp_path / "out" / "hana" / "6" / "hana.safetensors"
+    told = json.loads(kyara.cli("lora", "info", str(lora), "--json").stdout)
+    assert (told["kind"], told["hash_fits"], told["not_finite"]) == ("LoRA", True, 0)
+    assert ["long hair", 12] in told["tags"]
+    done = kyara.cli("lora", "convert", str(lora), "--to", "diffusers")
+    assert done.returncode == 0, done.stderr
+    assert lora.with_name("hana-diffusers.safetensors").is_file()
+    assert "is there already" in kyara.cli("lora", "convert", str(lora), "--to", "diffusers").stderr
