@@ -3,18 +3,19 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from kyara_lora import COMMUNITY, DIFFUSERS, BadFile, LoraFile, converted, format_of, read, summary_of, write
 from kyara_lora.names import UnknownName, dotted, underscored
 
-SD15 = {"cross_attention_dim": 768, "attention_head_dim": 8, "block_out_channels": (320, 640, 1280, 1280)}
-SDXL = {
+SD15: dict[str, Any] = {"cross_attention_dim": 768, "attention_head_dim": 8, "block_out_channels": (320, 640, 1280, 1280)}
+SDXL: dict[str, Any] = {
     "cross_attention_dim": 2048, "block_out_channels": (320, 640, 1280), "transformer_layers_per_block": (1, 2, 10),
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), "use_linear_projection": True,
@@ -27,7 +28,7 @@ def linear_names(network: torch.nn.Module) -> list[str]:
 
 
 @pytest.mark.parametrize("shape", [SD15, SDXL], ids=["sd15", "sdxl"])
-def test_every_part_of_a_unet_is_found_again_in_its_name_with_underscores(shape: dict[str, object]) -> None:
+def test_every_part_of_a_unet_is_found_again_in_its_name_with_underscores(shape: dict[str, Any]) -> None:
     with torch.device("meta"):
         names = linear_names(UNet2DConditionModel(**shape))
     assert len(names) > 250
