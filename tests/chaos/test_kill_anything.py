@@ -5,9 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kyara_miniature.episode import make_episode
+from kyara_miniature.pictures import make_pictures
+from services.crawler.tests.booru_sites import BooruSite, Offer, serving
 from tests.servers.kyara import Kyara, kyara_up, outputs_of, wait_for
+
+TAG = "char_hana_(demo)"
+UNDER_WAY = 3
+"""Pictures that may be on their way when the crawler is killed."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(460)]
 
@@ -42,6 +49,29 @@ def test_killing_every_part_once_changes_nothing(episode: Path, tmp_path: Path) 
         stormy = kyara.ended(job_id)
     assert stormy["state"] == "JOB_STATE_SUCCEEDED", stormy.get("error")
     assert outputs_of(stormy) == outputs_of(calm)
+
+
+def test_killing_the_crawler_and_the_curator_changes_nothing(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "drawn", 5, count=16)
+    drawn = [path.read_bytes() for path in sorted((tmp_path / "drawn").glob("*.png"))]
+    site = BooruSite("danbooru", [Offer(number, TAG, data=data) for number, data in enumerate(drawn, 1)])
+    with serving(site), pytest.MonkeyPatch.context() as patch:
+        known = tmp_path / "sites.yaml"
+        known.write_text(yaml.safe_dump({"sites": [{"name": "one", "family": "danbooru", "url": site.url, "per_second": 2}]}))
+        patch.setenv("KYARA_CRAWLER_SITES", str(known))
+        crawl = ("character", "char hana (demo)", "--recipe", "miniature-quick", "--publish")
+        with kyara_up(tmp_path / "calm") as kyara:
+            calm = kyara.ended(kyara.submit(*crawl, str(tmp_path / "calm-out")))
+            assert calm["state"] == "JOB_STATE_SUCCEEDED", calm.get("error")
+        site.asked.clear()
+        with kyara_up(tmp_path / "chaos") as kyara:
+            job_id = kyara.submit(*crawl, str(tmp_path / "chaos-out"))
+            kill_while(kyara, job_id, "crawler.collect", lambda: kyara.kill("crawler"), steps=4)
+            kill_while(kyara, job_id, "curator.web", lambda: kyara.kill("curator"))
+            stormy = kyara.ended(job_id)
+    assert stormy["state"] == "JOB_STATE_SUCCEEDED", stormy.get("error")
+    assert outputs_of(stormy) == outputs_of(calm)
+    assert len(site.files_asked()) <= len(drawn) + UNDER_WAY, "nothing that had come is fetched again"
 
 
 def kill_while(kyara: Kyara, job_id: str, stage: str, kill: Callable[[], None], steps: int = 0) -> None:

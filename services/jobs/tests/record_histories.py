@@ -55,6 +55,12 @@ def web(jobs: JobServiceStub, _: ScriptedStages) -> str:
     return create(jobs, JobSpec(recipe="v1.4", salt="web", character=CharacterJob(name="Aya", folder="/pictures")))
 
 
+def anchored(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """A folder of pictures, and some that surely show the character."""
+    aya = CharacterJob(name="Aya", folder="/pictures", anchors="/sure")
+    return create(jobs, JobSpec(recipe="v1.4", salt="anchored", character=aya))
+
+
 def dataset(jobs: JobServiceStub, _: ScriptedStages) -> str:
     """A package that was made before, by a recipe of the user's own."""
     made = DatasetJob(name="Aya", folder="/made/dataset-raw.zip")
@@ -93,6 +99,7 @@ SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (
     recognised,
     pictures,
     web,
+    anchored,
     dataset,
     published,
     cancelled,

@@ -44,6 +44,14 @@ def test_a_folder_of_pictures_becomes_one_lora(jobs: JobServiceStub) -> None:
     assert [(each.name, each.images, each.best_step) for each in job.characters] == [("Aya", 6, 160)]
 
 
+def test_pictures_that_surely_show_a_character_go_to_its_cleaning(jobs: JobServiceStub, stages: ScriptedStages) -> None:
+    aya = CharacterJob(name="Aya", folder="/pictures", anchors="/sure")
+    job = until_ended(jobs, create(jobs, JobSpec(recipe="miniature", salt="anchors", character=aya)))
+    assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
+    done = {(stage.stage, stage.subject): stage for stage in job.stages}
+    assert stages.actions["anchors", "curator.web"].inputs["anchors"] == done["detector", "anchors"].outputs["images"]
+
+
 def test_watch_shows_each_change_and_ends_with_the_job(jobs: JobServiceStub) -> None:
     job_id = create(jobs, video_spec("watched"))
     seen = [response.job for response in jobs.WatchJob(WatchJobRequest(id=job_id), timeout=120)]

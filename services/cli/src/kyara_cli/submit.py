@@ -67,6 +67,7 @@ def character(
     rating: Annotated[list[str], typer.Option(help="A rating to take: general (the default), sensitive, ...")] = [],  # noqa: B006
     tag: Annotated[list[str], typer.Option(metavar="SITE=TAG", help="The character's tag on a site.")] = [],  # noqa: B006
     url: Annotated[list[str], typer.Option(help="A link to a picture; give one for each.")] = [],  # noqa: B006
+    anchors: Annotated[str, typer.Option(metavar="FOLDER", help="A few pictures that surely show the character.")] = "",
     recipe: Recipe = "v1.4",
     publish: Publish = "published",
     seed: Seed = 0,
@@ -84,6 +85,9 @@ def character(
     else:
         web = WebSource(name=who, limit=limit, sites=site, ratings=rating, tags=dict(map(_tag, tag)), urls=url)
         pipeline = CharacterJob(name=name or who, web=web)
+    if anchors and not Path(anchors).is_dir():
+        raise CommandError(Exit.INVALID, f"--anchors {anchors}: there is no such folder")
+    pipeline.anchors = str(Path(anchors).resolve()) if anchors else ""
     spec = JobSpec(name=pipeline.name, character=pipeline, publish=target(publish), seed=seed, salt=salt)
     start(spec, recipe, request_id, watch, address, as_json)
 

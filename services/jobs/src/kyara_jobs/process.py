@@ -96,9 +96,9 @@ class Process:
         frames = {f"frames_{number:03}": each for number, each in enumerate(figures)}
         return (await self._run("curator.clean", params.clean(self._recipe), **frames))["crops"]
 
-    async def character_in(self, pictures: ArtifactRef) -> ArtifactRef:
-        """Clean crops of the character whom most of the pictures show, out of an image set with boxes."""
-        return (await self._run("curator.web", params.web(self._recipe), images=pictures))["crops"]
+    async def character_in(self, pictures: ArtifactRef, **anchors: ArtifactRef) -> ArtifactRef:
+        """Clean crops, out of image sets with boxes, of the character whom `anchors` show, or else most of the pictures."""
+        return (await self._run("curator.web", params.web(self._recipe), images=pictures, **anchors))["crops"]
 
     async def vectors_of(self, crops: ArtifactRef) -> ArtifactRef:
         """What tells crops of one character from those of another."""

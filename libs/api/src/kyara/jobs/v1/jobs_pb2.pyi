@@ -126,8 +126,11 @@ class CharacterJob(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     FOLDER_FIELD_NUMBER: _builtins.int
     WEB_FIELD_NUMBER: _builtins.int
+    ANCHORS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     folder: _builtins.str
+    anchors: _builtins.str
+    """A folder of pictures that surely show the character: they say whom to keep, whoever most of the others show."""
     @_builtins.property
     def web(self) -> _crawler_pb2.WebSource:
         """Instead of a folder. Its name is the character's when left out."""
@@ -138,10 +141,11 @@ class CharacterJob(_message.Message):
         name: _builtins.str = ...,
         folder: _builtins.str = ...,
         web: _crawler_pb2.WebSource | None = ...,
+        anchors: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["web", b"web"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "name", b"name", "web", b"web"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchors", b"anchors", "folder", b"folder", "name", b"name", "web", b"web"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
