@@ -139,18 +139,38 @@ def test_put_picture_gives_the_digest_and_the_size(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(read_picture(store.get(digest))), NOISE)
 
 
+COLOURS = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0), (0, 200, 200)]
+PICTURES = [PIL.Image.new("RGB", (50 + 20 * n, 90), colour) for n, colour in enumerate(COLOURS)]
+
+
 def test_a_sheet_shows_every_picture_in_its_cell_with_its_caption() -> None:
-    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0), (0, 200, 200)]
-    pictures = [PIL.Image.new("RGB", (50 + 20 * n, 90), colour) for n, colour in enumerate(colours)]
-    captions = [f"{n}: a caption that is far too long for its cell" for n in range(5)]
-    sheet = read_picture(contact_sheet(pictures, captions, columns=2, cell=100))
+    sheet = read_picture(contact_sheet(PICTURES, [f"{n}: a caption" for n in range(5)], columns=2, cell=100))
     assert sheet.size == (2 * 106 + 6, 3 * 122 + 6)
-    for place, colour in enumerate(colours):
+    for place, colour in enumerate(COLOURS):
         assert sheet.getpixel((6 + place % 2 * 106 + 50, 6 + place // 2 * 122 + 50)) == colour
     strip = np.asarray(sheet)[6 + 100 : 6 + 116, 6:106]
     assert strip.min() < 128, "the caption is not there"
     empty_cell = np.asarray(sheet)[6 + 2 * 122 : 6 + 3 * 122, 112:]
     assert empty_cell.min() > 200
+
+
+@pytest.mark.parametrize(
+    ("caption", "lines"),
+    [
+        ("black and white", 1),
+        ("like 12% of the character's pictures, 50% are wanted", 4),
+        ("nearly the same as 0123456789abcdef0123456789abcdef.png", 5),
+        ("a" * 10_000, 10),
+    ],
+)
+def test_a_long_caption_goes_on_in_the_next_line(caption: str, lines: int) -> None:
+    sheet = np.asarray(read_picture(contact_sheet(PICTURES, [caption, *[""] * 4], columns=2, cell=100)))
+    row = 100 + 3 + 13 * lines
+    assert sheet.shape[:2] == (3 * (row + 6) + 6, 2 * 106 + 6)
+    inked = [sheet[6 + 102 + 13 * line :][:13, 6:106].min() < 128 for line in range(lines)]
+    assert all(inked), "a line is empty"
+    assert sheet[6 + 100 : 6 + row + 6, [3, 108]].min() > 200, "the caption runs out of its cell"
+    assert sheet[6 + row : 6 + row + 6].min() > 200, "the caption runs into the next row"
 
 
 def test_a_sheet_is_the_same_each_time_and_may_be_empty() -> None:

@@ -15,6 +15,9 @@ from kyara_artifacts.store import Store
 
 MAX_PIXELS = 64_000_000
 _INK, _PAPER = (40, 40, 48), (250, 249, 246)
+# Of captions: px from line to line, and how many letters are shown of the longest.
+_LINE, _MOST_LETTERS = 13, 120
+_Font = PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont
 
 
 class BadPicture(ValueError):
@@ -72,22 +75,33 @@ def put_picture(store: Store, picture: PIL.Image.Image | np.ndarray) -> tuple[Di
 def contact_sheet(
     pictures: Sequence[PIL.Image.Image], captions: Sequence[str] | None = None, *, columns: int = 8, cell: int = 128
 ) -> bytes:
-    """PNG of `pictures` in rows of `columns`, each fitted in `cell` px and centred, with its caption beneath."""
-    strip = 16 if captions else 0
+    """PNG of `pictures` in rows of `columns`, each fitted in `cell` px and centred, with its caption in lines beneath."""
+    font = PIL.ImageFont.load_default(11)
+    written = [_lines(caption, font, cell - 6) for caption in captions or ()]
+    strip = 3 + _LINE * max(1, *map(len, written)) if written else 0
     rows = max(1, -(-len(pictures) // columns))
     sheet = PIL.Image.new("RGB", (columns * (cell + 6) + 6, rows * (cell + strip + 6) + 6), _PAPER)
     draw = PIL.ImageDraw.Draw(sheet)
-    font = PIL.ImageFont.load_default(11)
     for place, picture in enumerate(pictures):
         x, y = 6 + place % columns * (cell + 6), 6 + place // columns * (cell + strip + 6)
         small = PIL.ImageOps.contain(picture, (cell, cell))
         sheet.paste(small, (x + (cell - small.width) // 2, y + (cell - small.height) // 2))
-        if captions:
-            draw.text((x + cell / 2, y + cell + 2), _fitted(captions[place], font, cell), _INK, font, "ma")
+        for number, line in enumerate(written[place] if written else ()):
+            draw.text((x + cell / 2, y + cell + 2 + _LINE * number), line, _INK, font, "ma")
     return png_bytes(sheet)
 
 
-def _fitted(text: str, font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont, width: int) -> str:
-    while text and font.getlength(text) > width:
-        text = text[:-1]
-    return text
+def _lines(text: str, font: _Font, width: int) -> list[str]:
+    """`text` in lines of at most `width` px, broken between words, and in words that are longer; its middle may be left out."""
+    if len(text) > _MOST_LETTERS:
+        text = f"{text[: _MOST_LETTERS // 2]}...{text[-_MOST_LETTERS // 2 :]}"
+    lines = [""]
+    for word in text.split():
+        if font.getlength(joined := f"{lines[-1]} {word}".lstrip()) <= width:
+            lines[-1] = joined
+            continue
+        lines += [""] if lines[-1] else []
+        for letter in word:
+            lines += [""] if lines[-1] and font.getlength(lines[-1] + letter) > width else []
+            lines[-1] += letter
+    return lines
