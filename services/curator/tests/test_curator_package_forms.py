@@ -1,13 +1,18 @@
 """What is trained on: the pictures of one package in its size, and datasets that were made before, as they are."""
 
+import re
+from pathlib import Path
+from zipfile import ZipFile
+
+import PIL.Image
 import pytest
 
 from kyara_artifacts import Image, ImageSet, Store, read_picture
-from kyara_curator.packages import Form
+from kyara_curator.packages import Form, write_zip
 from kyara_curator.settings import CuratorSettings
 from kyara_stage import StageError
 from services.curator.tests.curator_pictures import backdrop, keep
-from services.curator.tests.test_curator_package import crops_of, package, params, settings, store
+from services.curator.tests.test_curator_package import ALL_FORMS, archives, crops_of, package, params, settings, store
 
 __all__ = ["settings", "store"]
 
@@ -47,3 +52,43 @@ def test_a_dataset_made_before_keeps_its_pictures_and_captions(store: Store, set
     assert [image.caption for image in told] == ["rin, long hair, blue eyes, sitting", "long hair, blue eyes"]
     assert untold.caption is not None and untold.caption.startswith("rin, "), "what has no caption gets one from the tagger"
     assert {"long_hair", "blue_eyes"} <= set(dataset.meta["core_tags"]) and "rin" not in dataset.meta["core_tags"]
+
+
+def read_as_sd_scripts_does(train_data_dir: Path) -> dict[str, tuple[int, str]]:
+    """Repeats and caption of each image, by name, for `--caption_extension .txt`.
+
+    As the code and the documents of kohya-ss/sd-scripts have it: images lie directly in folders named `{repeats}_{words}`, the
+    caption is the first line of the file that only ends in another way, which must not be empty. The folder's words stand in
+    for captions that are not there; here that is a fault.
+    """
+    found = {}
+    for folder in train_data_dir.iterdir():
+        repeats = re.fullmatch(r"(\d+)_.*", folder.name)
+        assert repeats, f"{folder} is passed over"
+        for path in sorted(folder.glob("*.png")):
+            PIL.Image.open(path).load()
+            found[path.stem] = int(repeats[1]), path.with_suffix(".txt").read_text().splitlines()[0].strip()
+    return found
+
+
+@pytest.mark.parametrize("form", ALL_FORMS)
+def test_sd_scripts_reads_each_package_as_its_page_says(
+    tmp_path: Path, store: Store, settings: CuratorSettings, form: str
+) -> None:
+    outputs, _ = package(store, settings, crops_of(store, 3), params())
+    archives(store, outputs)[f"dataset-{form}.zip"].extractall(tmp_path / "train" / "10_character")
+    dataset = [image for image in ImageSet.load(store, outputs["dataset"]) if Form.parse(form).takes(image)]
+    captions = {image.name.removesuffix(".png").replace("/", "_"): (10, image.caption) for image in dataset}
+    assert captions
+    assert read_as_sd_scripts_does(tmp_path / "train") == captions
+
+
+def test_a_package_keeps_pictures_apart_that_lay_in_folders(tmp_path: Path, store: Store) -> None:
+    names = ["day/one.png", "day_one.png", "DAY/ONE.png"]
+    images = [keep(store, backdrop(number), name, (), caption=name) for number, name in enumerate(names)]
+    assert write_zip(tmp_path / "raw.zip", Form("raw", False), images, lambda image: store.get(image.digest)) == 3
+    ZipFile(tmp_path / "raw.zip").extractall(tmp_path / "train" / "1_x")
+    read = read_as_sd_scripts_does(tmp_path / "train")
+    assert {stem: caption for stem, (_, caption) in read.items()} == {
+        "day_one": "day/one.png", "day_one_2": "day_one.png", "DAY_ONE_3": "DAY/ONE.png",
+    }  # fmt: skip

@@ -151,6 +151,16 @@ def test_load_dataset_loads_a_characters_pictures_with_their_captions(tmp_path: 
     assert [row["caption"] for row in rows] == ["hana, smile 0", "hana, smile 1", "hana, smile 2"]
 
 
+def test_load_dataset_loads_a_characters_captions_from_a_hub(tmp_path: Path, store: Store) -> None:
+    with LocalHub(token="hf_right") as hub:
+        values = {"store": f"file://{tmp_path}/store", "hub": hub.endpoint, "hub_token": "hf_right"}
+        params = PublishDatasetParams(target=Target(hub_owner="kyara"), name="hana")
+        run_operation(OPERATIONS[1], params, publisher_world.character(store), store, PublisherSettings.model_validate(values))
+        rows = loaded("kyara/hana-dataset", ["default"], tmp_path / "cache", hub.endpoint)["default"]
+    assert [row["caption"] for row in rows] == ["hana, smile 0", "hana, smile 1", "hana, smile 2"]
+    assert {tuple(row["image"]) for row in rows} == {(16, 24)}
+
+
 def test_an_archive_is_written_in_little_memory_and_the_same_each_time(tmp_path: Path) -> None:
     archive = Archive(lambda: ((f"{number}.bin", bytes([number]) * (1 << 20)) for number in range(100)))
     tracemalloc.start()

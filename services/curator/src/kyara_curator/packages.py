@@ -1,7 +1,7 @@
 """Packages: a dataset as zip archives, in the sizes that trainers outside this house expect.
 
-Each picture comes with its caption (`name.txt`) and what is known of it (`.name_meta.json`). The bytes of an archive
-depend on its content alone.
+Each picture comes with its caption (`name.txt`) and what is known of it (`.name_meta.json`), all in one folder, as
+kohya-ss/sd-scripts and what is like it read them. The bytes of an archive depend on its content alone.
 """
 
 import io
@@ -15,6 +15,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from kyara_artifacts import Image, canonical_json, png_bytes
+from kyara_curator.names import UniqueNames
 
 FORMS = "raw, raw-stage3, {width}x{height}, stage3-{longest short side}, stage3-p{least root of the area}-{longest short side}"
 _FORM = re.compile(r"(?P<raw>raw(-stage3)?)|(?P<w>\d+)x(?P<h>\d+)|stage3-(p(?P<least>\d+)-)?(?P<most>\d+)")
@@ -75,13 +76,14 @@ class Form:
 
 def write_zip(path: Path, form: Form, images: Iterable[Image], read: Callable[[Image], bytes]) -> int:
     """Write the package of `images` (those that `form` takes) to `path`; gives how many pictures it holds."""
-    count = 0
+    names, count = UniqueNames(), 0
     with zipfile.ZipFile(path, "w") as archive:
         for image in images:
             if not form.takes(image):
                 continue
             count += 1
-            stem = image.name.removesuffix(".png").replace("/", "_")
+            # Without their folders, two pictures may have one name.
+            stem = names.take(image.name.removesuffix(".png").replace("/", "_"), ending="")
             known = image.model_dump(mode="json", exclude_defaults=True, exclude={"sha256", "size", "width", "height"})
             # PNG does not get smaller by deflating it again.
             _add(archive, f"{stem}.png", form.sized(image, read(image)), zipfile.ZIP_STORED)

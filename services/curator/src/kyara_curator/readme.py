@@ -7,6 +7,12 @@ from kyara_artifacts import File, Image
 
 SAMPLES = 8
 _KINDS = {"person": "whole figures", "halfbody": "upper bodies", "head": "heads"}
+_USE = """For kohya-ss/sd-scripts unpack one of them into a folder of its own, named after how often each image is shown an epoch:
+
+```sh
+unzip FILE.zip -d train/10_character
+accelerate launch train_network.py --train_data_dir train --caption_extension .txt ...
+```"""
 
 
 def samples(images: Sequence[Image]) -> list[File]:
@@ -31,5 +37,6 @@ def readme(meta: dict[str, Any], packages: Sequence[File], shown: Sequence[File]
         " ".join(f"![{number}]({file.name})" for number, file in enumerate(shown, 1)),
         "\n".join(["| package | images | size |", "|---|---|---|", *rows]),
         "Each image lies beside its caption (`.txt`) and what is known of it (`.*_meta.json`).",
+        _USE,
     ]
     return ("\n\n".join(parts) + "\n").encode()
