@@ -9,7 +9,6 @@ from kyara_artifacts import FileSet, Image, ImageSet, Store
 from kyara_publisher.archives import Archive
 from kyara_publisher.repository import README, Files, json_file, safe_name, table
 
-
 _MARKS = {"recscore": "RecScore", "fidelity": "fidelity", "control": "control", "copies": "copies"}
 """Scores of a save that its page shows, and what they are called there."""
 
