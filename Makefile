@@ -144,6 +144,10 @@ accuracy-video: setup  ## From episodes to characters against the truth: out/acc
 accuracy-web: setup  ## From a site's pictures with dirt to one character's dataset, against the truth: out/accuracy-web
 	$(BIN)/python -m tests.accuracy.web
 
+.PHONY: accuracy-evaluate
+accuracy-evaluate: setup  ## Saves that are underfit, good, overfit and deaf by construction, and which is chosen: out/accuracy-evaluate
+	$(BIN)/python -m tests.accuracy.evaluate
+
 .PHONY: bench-video
 bench-video: setup  ## Key frames, figures and clustering beside peers, with ratios: out/bench-video
 	$(BIN)/python -m tests.bench.video

@@ -86,7 +86,9 @@ async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_r
 
     scores = get_json(stage.store, outputs["scores"])
     assert [step["step"] for step in scores["steps"]] == [10, 20]
-    assert set(scores["steps"][0]) == {"step", "recscore", "mean_difference", "per_prompt", "corrupt"}
+    assert {"step", "recscore", "fidelity", "control", "copies", "diversity", "drift", "front", "why"} <= set(scores["steps"][0])
+    assert scores["steps"][1]["why"].startswith("chosen: RecScore")
+    assert scores["steps"][0]["why"].endswith("too few steps a picture")
     assert scores["images"] == 12
     assert scores["best_step"] == 20, "the other one is under 1.5 steps a picture"
     assert outputs["best"].digest == saves.files[1].digest

@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 
 from kyara_evaluator.figures import preview_sheet, score_curve
+from kyara_evaluator.judging import StepMarks
 from kyara_evaluator.scoring import StepScore
 
 SCORES = [StepScore(step, recscore, 0.3, {}, 0) for step, recscore in ((0, 0.08), (40, 0.35), (80, 0.74), (120, 0.7))]
@@ -25,6 +26,7 @@ def test_every_preview_is_on_the_sheet() -> None:
 
 
 def test_the_curve_is_a_picture_with_the_same_bytes_every_time() -> None:
-    data = score_curve(SCORES[1:], SCORES[0], 80)
+    marks = [StepMarks(score.step, 0.5, 0.4, 0.9, {}, 0.1, 1.0, 0.0, 0.0) for score in SCORES]
+    data = score_curve(SCORES[1:], SCORES[0], marks, 80)
     assert PIL.Image.open(io.BytesIO(data)).size[0] > 600
-    assert score_curve(SCORES[1:], SCORES[0], 80) == data
+    assert score_curve(SCORES[1:], SCORES[0], marks, 80) == data

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kyara_artifacts import png_bytes
+from kyara_evaluator.judging import StepMarks
 from kyara_evaluator.scoring import StepScore
 
 _INK, _SOFT, _PAPER, _BEST = (40, 40, 48), (120, 120, 132), (250, 249, 246), (214, 72, 108)
@@ -46,21 +47,24 @@ def preview_sheet(
     return png_bytes(sheet)
 
 
-def score_curve(scores: Sequence[StepScore], base: StepScore, best: int) -> bytes:
-    """PNG: RecScore by step, the base model's as a dashed line, the best step marked."""
+def score_curve(scores: Sequence[StepScore], base: StepScore, marks: Sequence[StepMarks], best: int) -> bytes:
+    """PNG: RecScore, fidelity, control and own pictures by step, the base model's RecScore as a dashed line, the best step."""
+    by_step = {each.step: each.judged() for each in marks}
     with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(7, 3.6), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         steps = [score.step for score in scores]
-        axes.plot(steps, [score.recscore for score in scores], "o-", color="#3b6ea5", label="with LoRA")
-        axes.axhline(base.recscore, ls="--", color="#787884", label=f"base model {base.recscore:.2f}")
-        top = next(score for score in scores if score.step == best)
-        axes.plot([top.step], [top.recscore], "*", ms=18, color="#d6486c", label=f"best: step {best}, {top.recscore:.2f}")
-        axes.set(xlabel="step", ylabel="RecScore", ylim=(-0.04, 1.06))
+        axes.axvline(best, lw=6, color="#d6486c", alpha=0.25, label=f"best: step {best}")
+        axes.plot(steps, [score.recscore for score in scores], "o-", color="#3b6ea5", label="RecScore")
+        axes.axhline(base.recscore, ls="--", color="#787884", label=f"RecScore of the base model, {base.recscore:.2f}")
+        axes.plot(steps, [by_step[step].fidelity for step in steps], "s-", color="#d6486c", label="fidelity")
+        axes.plot(steps, [by_step[step].control for step in steps], "^-", color="#4f9d69", label="control")
+        axes.plot(steps, [by_step[step].own for step in steps], "v-", color="#e0a030", label="own pictures")
+        axes.set(xlabel="step", ylabel="0..1", ylim=(-0.04, 1.06))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, loc="best")
+        axes.legend(frameon=False, loc="best", fontsize=8)
         buffer = io.BytesIO()
         # The default metadata names matplotlib's version; the same scores should give the same bytes for longer.
         figure.savefig(buffer, format="png", metadata={"Software": None})

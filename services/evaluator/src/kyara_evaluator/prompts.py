@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sklearn.cluster import OPTICS
 
-from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
 from kyara_artifacts import Image
 
 MIN_SAMPLES, XI = 5, 0.01
@@ -28,8 +28,12 @@ class DrawnPrompt:
     """`(words:1.15)` gives words a weight."""
     negative: str
     seed: int
+    kind: str = "plain"
+    """What it tries: a kind of the suite, or `pattern` for one found in the dataset."""
+    stranger: bool = False
+    """Whether it does not name the character."""
 
-    def to_json(self) -> dict[str, str | int]:
+    def to_json(self) -> dict[str, str | int | bool]:
         """Plain JSON."""
         return asdict(self)
 
@@ -38,14 +42,24 @@ def prompts_of(params: EvaluateParams, images: Sequence[Image]) -> list[DrawnPro
     """The patterns of the dataset, then the suite. Names are unique: a later one of the same name is left out."""
     patterns = pattern_tags([set(image.tags) for image in images], params.core_tags, params.max_pattern_prompts)
     found = [
-        (f"pattern_{n}", ", ".join(["{trigger}", *map(_in_words, tags)]), params.negative) for n, tags in enumerate(patterns)
+        Prompt(name=f"pattern_{n}", text=", ".join(["{trigger}", *map(_in_words, tags)]), kind="pattern")
+        for n, tags in enumerate(patterns)
     ]
-    found += [(prompt.name, prompt.text, prompt.negative or params.negative) for prompt in params.prompts]
-    by_name = {name: (text, negative) for name, text, negative in reversed(found)}
-    return [
-        DrawnPrompt(name, _filled(text, params), negative, seed_of(params.seed, name))
-        for name, (text, negative) in sorted(by_name.items(), key=lambda item: [name for name, *_ in found].index(item[0]))
-    ]
+    by_name: dict[str, Prompt] = {}
+    for prompt in [*found, *params.prompts]:
+        by_name.setdefault(prompt.name, prompt)
+    return [_drawn(prompt, params) for prompt in by_name.values()]
+
+
+def _drawn(prompt: Prompt, params: EvaluateParams) -> DrawnPrompt:
+    return DrawnPrompt(
+        name=prompt.name,
+        text=_filled(prompt.text, params),
+        negative=prompt.negative or params.negative,
+        seed=seed_of(params.seed, prompt.name),
+        kind=prompt.kind or "plain",
+        stranger="{trigger}" not in prompt.text,
+    )
 
 
 def pattern_tags(tagged: Sequence[set[str]], core_tags: Sequence[str], most: int) -> list[list[str]]:

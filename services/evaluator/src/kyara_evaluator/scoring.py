@@ -72,13 +72,18 @@ def score_steps(previews: Sequence[Preview], differences: np.ndarray, threshold:
     ]
 
 
+def eligible(scores: Sequence[StepScore], images: int, min_steps_per_image: float) -> list[StepScore]:
+    """Scores of saves with enough steps for each of `images` pictures; all where none has."""
+    late_enough = [score for score in scores if score.step >= min_steps_per_image * images]
+    return late_enough or list(scores)
+
+
 def best_step(scores: Sequence[StepScore], images: int, min_steps_per_image: float) -> tuple[int, str]:
     """The best save's step and the rule that chose it: the highest RecScore, the earliest when several have it."""
     first = min_steps_per_image * images
-    late_enough = [score for score in scores if score.step >= first]
-    candidates = late_enough or list(scores)
+    candidates = eligible(scores, images, min_steps_per_image)
     chosen = min(candidates, key=lambda score: (-score.recscore, score.step))
     where = f"among saves at or past step {first:g} ({min_steps_per_image:g} a picture, {images} pictures)"
-    if not late_enough:
+    if candidates[0].step < first:
         where = f"among all saves, none being at or past step {first:g} ({min_steps_per_image:g} a picture, {images} pictures)"
     return chosen.step, f"highest RecScore {where}; the earliest of equals"

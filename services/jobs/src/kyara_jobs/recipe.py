@@ -190,6 +190,8 @@ class Prompt(Section):
     name: str
     text: str
     negative: str = ""
+    kind: str = ""
+    """`plain`, `outfit`, `pose`, ...: scores are given by kind too."""
 
     @field_validator("text")
     @classmethod
@@ -217,6 +219,9 @@ class Evaluation(Section):
     trigger_weight: NonNegativeFloat
     min_steps_per_image: NonNegativeFloat
     negative: str
+    tagger_model: str = ""
+    """What says whether previews obey their prompts; empty asks none."""
+    choice: Literal["recscore", "balanced"] = "recscore"
 
 
 class Recipe(Section):

@@ -9,6 +9,9 @@ from kyara_artifacts import FileSet, Image, ImageSet, Store
 from kyara_publisher.archives import Archive
 from kyara_publisher.repository import README, Files, json_file, safe_name, table
 
+_MARKS = {"recscore": "RecScore", "fidelity": "fidelity", "control": "control", "copies": "copies"}
+"""Scores of a save that its page shows, and what they are called there."""
+
 
 @dataclass(frozen=True)
 class Lora:
@@ -80,7 +83,7 @@ def _meta(lora: Lora) -> dict[str, Any]:
         "base_model": lora.base_model,
         "dataset": {"images": len(lora.dataset), "sha256": lora.dataset_sha256},
         "steps": [int(save.meta["step"]) for save in lora.saves],
-        "scores": {str(step["step"]): step["recscore"] for step in lora.scores["steps"]},
+        "scores": {str(step["step"]): {key: step.get(key) for key in _MARKS} for step in lora.scores["steps"]},
         "score_without_lora": lora.scores["base"]["recscore"],
         "best_step": lora.scores["best_step"],
         "rule": lora.scores["rule"],
@@ -107,7 +110,9 @@ def _readme(lora: Lora, name: str) -> bytes:
         f"(dataset `{lora.dataset_sha256[:12]}`).\n",
         "![scores](scores.png)\n",
         "![previews](previews.png)\n",
-        table(["step", "RecScore", "file", *prompts], rows),
+        table(["step", *_MARKS.values(), "file", *prompts], rows),
+        "Why each save was chosen or not:\n",
+        table(["step", "why"], [[str(step["step"]), step.get("why", "")] for step in steps]),
     ]
     return ("\n".join(parts) + "\n").encode()
 
@@ -116,4 +121,8 @@ def _row(step: Mapping[str, Any], best: int, name: str, prompts: list[str]) -> l
     number = step["step"]
     shown = [f"![{prompt}]({number}/previews/{safe_name(prompt).replace(' ', '%20')}.png)" for prompt in prompts]
     label = f"**{number}**" if number == best else str(number)
-    return [label, f"{step['recscore']:.3f}", f"[{name}]({number}/{name}.zip)".replace(" ", "%20"), *shown]
+    return [label, *(_mark(step.get(key)) for key in _MARKS), f"[{name}]({number}/{name}.zip)".replace(" ", "%20"), *shown]
+
+
+def _mark(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

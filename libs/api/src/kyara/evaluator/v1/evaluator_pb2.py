@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kyara/evaluator/v1/evaluator.proto\x12\x12kyara.evaluator.v1\"6\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08negative\x18\x03 \x01(\t\"\xee\x02\n\x0e\x45valuateParams\x12\x15\n\rpreview_model\x18\x01 \x01(\t\x12\x12\n\nccip_model\x18\x02 \x01(\t\x12\x0f\n\x07trigger\x18\x03 \x01(\t\x12\x11\n\tcore_tags\x18\x04 \x03(\t\x12+\n\x07prompts\x18\x05 \x03(\x0b\x32\x1a.kyara.evaluator.v1.Prompt\x12\x1b\n\x13max_pattern_prompts\x18\x06 \x01(\x05\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x15\n\rsampler_steps\x18\t \x01(\x05\x12\x10\n\x08guidance\x18\n \x01(\x01\x12\x11\n\tclip_skip\x18\x0b \x01(\x05\x12\x13\n\x0blora_weight\x18\x0c \x01(\x01\x12\x16\n\x0etrigger_weight\x18\r \x01(\x01\x12\x0c\n\x04seed\x18\x0e \x01(\x03\x12\x1b\n\x13min_steps_per_image\x18\x0f \x01(\x01\x12\x10\n\x08negative\x18\x10 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kyara/evaluator/v1/evaluator.proto\x12\x12kyara.evaluator.v1\"D\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08negative\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\"\x94\x03\n\x0e\x45valuateParams\x12\x15\n\rpreview_model\x18\x01 \x01(\t\x12\x12\n\nccip_model\x18\x02 \x01(\t\x12\x0f\n\x07trigger\x18\x03 \x01(\t\x12\x11\n\tcore_tags\x18\x04 \x03(\t\x12+\n\x07prompts\x18\x05 \x03(\x0b\x32\x1a.kyara.evaluator.v1.Prompt\x12\x1b\n\x13max_pattern_prompts\x18\x06 \x01(\x05\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x15\n\rsampler_steps\x18\t \x01(\x05\x12\x10\n\x08guidance\x18\n \x01(\x01\x12\x11\n\tclip_skip\x18\x0b \x01(\x05\x12\x13\n\x0blora_weight\x18\x0c \x01(\x01\x12\x16\n\x0etrigger_weight\x18\r \x01(\x01\x12\x0c\n\x04seed\x18\x0e \x01(\x03\x12\x1b\n\x13min_steps_per_image\x18\x0f \x01(\x01\x12\x10\n\x08negative\x18\x10 \x01(\t\x12\x14\n\x0ctagger_model\x18\x11 \x01(\t\x12\x0e\n\x06\x63hoice\x18\x12 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kyara.evaluator.v1.evaluato
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROMPT']._serialized_start=58
-  _globals['_PROMPT']._serialized_end=112
-  _globals['_EVALUATEPARAMS']._serialized_start=115
-  _globals['_EVALUATEPARAMS']._serialized_end=481
+  _globals['_PROMPT']._serialized_end=126
+  _globals['_EVALUATEPARAMS']._serialized_start=129
+  _globals['_EVALUATEPARAMS']._serialized_end=533
 # @@protoc_insertion_point(module_scope)

@@ -25,19 +25,25 @@ class Prompt(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     NEGATIVE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     text: _builtins.str
     negative: _builtins.str
+    kind: _builtins.str
+    """What it tries: `plain`, `outfit`, `pose`, or any word; scores are given by kind too. A text without `{trigger}` tries how
+    much of the base model is left where the character is not named.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         text: _builtins.str = ...,
         negative: _builtins.str = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "negative", b"negative", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name", "negative", b"negative", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -68,6 +74,8 @@ class EvaluateParams(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     MIN_STEPS_PER_IMAGE_FIELD_NUMBER: _builtins.int
     NEGATIVE_FIELD_NUMBER: _builtins.int
+    TAGGER_MODEL_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
     preview_model: _builtins.str
     """Name in the model catalogue of the model that previews are drawn with."""
     ccip_model: _builtins.str
@@ -84,6 +92,10 @@ class EvaluateParams(_message.Message):
     min_steps_per_image: _builtins.float
     """Saves under this many steps per picture are not chosen while a later one qualifies."""
     negative: _builtins.str
+    tagger_model: _builtins.str
+    """Name in the model catalogue of the tagger that says whether previews obey; empty asks none."""
+    choice: _builtins.str
+    """How the best save is chosen: `recscore` (or empty), the published rule, or `balanced`."""
     @_builtins.property
     def core_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -109,10 +121,12 @@ class EvaluateParams(_message.Message):
         seed: _builtins.int = ...,
         min_steps_per_image: _builtins.float = ...,
         negative: _builtins.str = ...,
+        tagger_model: _builtins.str = ...,
+        choice: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ccip_model", b"ccip_model", "clip_skip", b"clip_skip", "core_tags", b"core_tags", "guidance", b"guidance", "height", b"height", "lora_weight", b"lora_weight", "max_pattern_prompts", b"max_pattern_prompts", "min_steps_per_image", b"min_steps_per_image", "negative", b"negative", "preview_model", b"preview_model", "prompts", b"prompts", "sampler_steps", b"sampler_steps", "seed", b"seed", "trigger", b"trigger", "trigger_weight", b"trigger_weight", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ccip_model", b"ccip_model", "choice", b"choice", "clip_skip", b"clip_skip", "core_tags", b"core_tags", "guidance", b"guidance", "height", b"height", "lora_weight", b"lora_weight", "max_pattern_prompts", b"max_pattern_prompts", "min_steps_per_image", b"min_steps_per_image", "negative", b"negative", "preview_model", b"preview_model", "prompts", b"prompts", "sampler_steps", b"sampler_steps", "seed", b"seed", "tagger_model", b"tagger_model", "trigger", b"trigger", "trigger_weight", b"trigger_weight", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,212 @@
+"""`make accuracy-evaluate`: saves that are underfit, good, overfit and deaf to prompts by construction, and which is chosen.
+
+For each of ten characters that no model has seen: one honest training, whose early saves are underfit and whose last are good;
+one of many epochs on five of the pictures (overfit); one whose captions are the trigger alone (deaf). RecScore alone chooses, and
+the balanced rule; and how like the character each save draws is read back from the previews, beside both scores.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
+from kyara.jobs.v1.jobs_pb2 import JobSpec
+from kyara.trainer.v1.trainer_pb2 import TrainParams
+from kyara_artifacts import FileSet, ImageSet, Store, get_json, open_store, read_picture
+from kyara_crawler import stage as crawler
+from kyara_crawler.settings import CrawlerSettings
+from kyara_curator import stage as curator
+from kyara_curator.settings import CuratorSettings
+from kyara_evaluator import stage as evaluator
+from kyara_evaluator.settings import EvaluatorSettings
+from kyara_inference import Inference, tag
+from kyara_jobs import params
+from kyara_jobs.recipe import recipe_named
+from kyara_miniature.cast import Character, make_character
+from kyara_miniature.pictures import draw_pictures
+from kyara_miniature.script import FIRST_SEED
+from kyara_stage.testing import run_operation
+from kyara_trainer import stage as trainer
+from kyara_trainer.settings import TrainerSettings
+from tests.servers.inference import inference_server
+from tests.servers.ray import ray_head
+
+SEEDS = tuple(range(400, 410))
+PICTURES, FEW = 24, 5
+HONEST, SAVES, UNDERFIT, GOOD = 240, 10, 24, 144
+"""Steps of the honest training, its saves, up to which step one is underfit, and from which it is good."""
+OVERFIT, DEAF = 480, 240
+
+
+@dataclass(frozen=True)
+class World:
+    """The servers, and one character in them."""
+
+    store: Store
+    given: dict[str, str]
+    character: Character
+    dataset: ImageSet
+    few: ImageSet
+
+
+def main() -> None:
+    """Measure every run and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.accuracy.evaluate", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/accuracy-evaluate"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    asked = parser.parse_args()
+    shutil.rmtree(asked.out, ignore_errors=True)
+    asked.out.mkdir(parents=True)
+    rows = []
+    with inference_server(asked.out) as server, ray_head() as head:
+        url = f"file://{(asked.out / 'store').resolve()}"
+        given = {"store": url, "listen": "127.0.0.1:0", "inference": server.address, "ray": head.address}
+        for seed in asked.seeds:
+            rows.append(_run(asked.out, seed, given))
+            print(json.dumps(rows[-1]), flush=True)
+    results = {"runs": rows, "summary": _summary(rows)}
+    (asked.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    Console(width=140).print(_table(rows), results["summary"])
+
+
+def _run(out: Path, seed: int, given: dict[str, str]) -> dict[str, Any]:
+    world = _world(out / f"run-{seed}", seed, given)
+    kinds, saves = _saves(world, seed)
+    chosen: dict[str, int] = {}
+    record: dict[str, Any] = {}
+    previews = ImageSet(images=())
+    for rule in ("recscore", "balanced"):
+        wanted = params.evaluate(recipe_named("miniature"), seed, "hana", world.dataset.meta["core_tags"])
+        wanted.choice = rule
+        record, previews = _evaluated(world, wanted, saves, out / f"run-{seed}-{rule}.png")
+        chosen[rule] = record["best_step"]
+    like = _likeness(world, previews)
+    marks = {row["step"]: row for row in record["steps"]}
+    steps = sorted(marks)
+    return {
+        "seed": seed,
+        "chosen": {rule: kinds[step] for rule, step in chosen.items()},
+        "recscore_of_the_base_model": round(record["base"]["recscore"], 3),
+        "rank_correlation_fidelity": _ranked([marks[step]["fidelity"] for step in steps], [like[step] for step in steps]),
+        "rank_correlation_recscore": _ranked([marks[step]["recscore"] for step in steps], [like[step] for step in steps]),
+        "saves": [
+            {"step": step, "kind": kinds[step], "like": round(like[step], 3)}
+            | {key: round(marks[step][key], 3) for key in ("recscore", "fidelity", "control", "copies", "diversity", "balance")}
+            for step in steps
+        ],
+    }
+
+
+def _world(folder: Path, seed: int, given: dict[str, str]) -> World:
+    """A character's pictures, captioned by the tagger, and the first few of them."""
+    character = make_character(FIRST_SEED + seed)
+    draw_pictures(folder, character, seed, count=PICTURES)
+    store = open_store(given["store"])
+    crawls = CrawlerSettings.model_validate({key: given[key] for key in ("store", "listen")})
+    curates = CuratorSettings.model_validate({key: given[key] for key in ("store", "listen", "inference")})
+    pinned, _ = run_operation(crawler.OPERATIONS[0], params.resolve_folder(str(folder.resolve())), {}, store, crawls)
+    images, _ = run_operation(crawler.OPERATIONS[1], params.collect(recipe_named("miniature")), pinned, store, crawls)
+    spec = JobSpec(seed=seed)
+    spec.dataset.name = "hana"
+    wanted = params.package(recipe_named("miniature"), spec, "hana")
+    packed, _ = run_operation(curator.OPERATIONS[1], wanted, {"crops": images["images"]}, store, curates)
+    dataset = ImageSet.load(store, packed["dataset"])
+    return World(store, given, character, dataset, dataset.model_copy(update={"images": dataset.images[:FEW]}))
+
+
+def _saves(world: World, seed: int) -> tuple[dict[int, str], FileSet]:
+    """Every save under a step of its own, and what kind each is."""
+    honest = params.train(recipe_named("miniature"), seed, "hana", len(world.dataset))
+    honest.steps, honest.saves = HONEST, SAVES
+    overfit, deaf = TrainParams(), TrainParams()
+    overfit.CopyFrom(honest)
+    overfit.steps, overfit.saves, overfit.tag_dropout = OVERFIT, 1, 0
+    deaf.CopyFrom(honest)
+    deaf.steps, deaf.saves, deaf.tag_dropout = DEAF, 1, 1
+    files = list(_trained(world, honest, world.dataset).files)
+    kinds = {file.meta["step"]: _kind(file.meta["step"]) for file in files}
+    for kind, wanted, dataset in (("overfit", overfit, world.few), ("deaf", deaf, world.dataset)):
+        step = max(kinds) + 1
+        kinds[step] = kind
+        files += [file.model_copy(update={"meta": {"step": step}}) for file in _trained(world, wanted, dataset).files]
+    return kinds, FileSet(files=tuple(files))
+
+
+def _kind(step: int) -> str:
+    return "underfit" if step <= UNDERFIT else "good" if step >= GOOD else "between"
+
+
+def _trained(world: World, wanted: TrainParams, dataset: ImageSet) -> FileSet:
+    settings = TrainerSettings.model_validate({key: world.given[key] for key in ("store", "listen", "ray")} | {"threads": 2})
+    outputs, _ = run_operation(trainer.OPERATIONS[0], wanted, {"dataset": dataset.save(world.store)}, world.store, settings)
+    return FileSet.load(world.store, outputs["saves"])
+
+
+def _evaluated(world: World, wanted: EvaluateParams, saves: FileSet, sheet: Path) -> tuple[dict[str, Any], ImageSet]:
+    settings = EvaluatorSettings.model_validate({**world.given, "threads": 2})
+    inputs = {"dataset": world.dataset.save(world.store), "saves": saves.save(world.store)}
+    outputs, _ = run_operation(evaluator.OPERATIONS[0], wanted, inputs, world.store, settings)
+    sheet.write_bytes(world.store.get(outputs["sheet"].digest))
+    return get_json(world.store, outputs["scores"]), ImageSet.load(world.store, outputs["previews"])
+
+
+def _likeness(world: World, previews: ImageSet) -> dict[int, float]:
+    """How like the character each save draws, read back from its previews: its tags, and the colour of its hair."""
+    named = [image for image in previews if image.prompt != "stranger" and image.step]
+    pictures = [read_picture(data) for data in world.store.get_all([image.digest for image in named])]
+    with Inference(world.given["inference"]) as inference:
+        seen = tag(inference, "miniature-tagger", pictures, 0.0)
+    found: dict[int, list[float]] = {}
+    for image, picture, tags in zip(named, pictures, seen, strict=True):
+        traits = float(np.mean([tags.get(each, 0.0) for each in world.character.tags]))
+        found.setdefault(image.step or 0, []).append((traits + _has_colour(picture, world.character.hair_color)) / 2)
+    return {step: float(np.mean(values)) for step, values in found.items()}
+
+
+def _has_colour(picture: Any, colour: str) -> float:
+    """0..1: whether enough of the picture is of about the colour `#rrggbb`; hair covers a seventh of a preview or more."""
+    wanted = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)])
+    near = np.abs(np.asarray(picture, dtype=np.int16) - wanted).max(axis=2) < 28
+    return min(1.0, float(near.mean()) * 7)
+
+
+def _ranked(one: Sequence[float], other: Sequence[float]) -> float:
+    return round(float(spearmanr(one, other).statistic), 3)
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def right(rule: str) -> int:
+        return sum(row["chosen"][rule] == "good" for row in rows)
+
+    def mean(key: str) -> float:
+        return round(float(np.nanmean([row[key] for row in rows])), 3)
+
+    return {
+        "runs": len(rows),
+        "good_ones_chosen": {rule: right(rule) for rule in ("balanced", "recscore")},
+        **{key: mean(key) for key in ("rank_correlation_fidelity", "rank_correlation_recscore")},
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(
+        "run", "balanced chose", "RecScore chose", "fidelity to likeness", "RecScore to likeness", "RecScore of the base"
+    )
+    for row in rows:
+        cells = (row["chosen"]["balanced"], row["chosen"]["recscore"], row["rank_correlation_fidelity"])
+        cells += (row["rank_correlation_recscore"], row["recscore_of_the_base_model"])
+        table.add_row(str(row["seed"]), *map(str, cells))
+    return table
+
+
+if __name__ == "__main__":
+    main()
