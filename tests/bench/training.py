@@ -36,7 +36,7 @@ SCRIPT = "train_text_to_image_lora.py"
 SCRIPT_SHA256 = "6634df6b80bc428a4ed8229a3a7023dc8c7439dc2ed8e633dae2b12560a3958d"
 SCRIPT_URL = f"https://raw.githubusercontent.com/huggingface/diffusers/{COMMIT}/examples/text_to_image/{SCRIPT}"
 TORCHVISION = "torchvision==0.28.0"
-RUNS = 3
+RUNS = 2
 SHORT, LONG = 8, 40
 """Steps of the two runs of a side."""
 BATCH, RANK, PICTURES = 8, 8, 48

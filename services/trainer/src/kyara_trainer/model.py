@@ -113,3 +113,8 @@ def digest_of_weights(parts: Iterable[torch.nn.Module]) -> str:
             digest.update(f"{name} {tuple(data.shape)} {data.dtype}\n".encode())
             digest.update(data.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def release(part: torch.nn.Module) -> None:
+    """Give back the memory of a part that is not needed any more; its shape stays known."""
+    part.to("meta")

@@ -35,7 +35,7 @@ def make_optimizer(weights: dict[str, torch.nn.Parameter], params: TrainParams) 
 
 def _adamw8bit(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     try:
-        from bitsandbytes.optim import AdamW8bit
+        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise OptimizerMissingError("adamw8bit needs bitsandbytes: pip install 'kyara-trainer[8bit]'") from error
     return AdamW8bit(groups, betas=ADAM_BETAS)

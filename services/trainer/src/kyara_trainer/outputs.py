@@ -5,7 +5,6 @@ from typing import Any
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import File, FileSet, Store, put_json, ref
-from kyara_trainer.curve import curve_png
 from kyara_trainer.state import Saved, TrainState
 
 MEDIA_TYPE = "application/x-safetensors"
@@ -49,6 +48,9 @@ def embeddings_of(params: TrainParams, state: TrainState) -> FileSet:
 
 def store_outputs(store: Store, params: TrainParams, state: TrainState, facts: dict[str, Any]) -> dict[str, ArtifactRef]:
     """Put everything into the store. `facts` are what the log says beside the losses."""
+    # Imported when the training's memory is free again: matplotlib takes its share of it.
+    from kyara_trainer.curve import curve_png
+
     record = {**facts, "loss": state.losses}
     if state.untrained_loss is not None:
         untrained = [{"step": 0, "loss": state.untrained_loss}]

@@ -22,7 +22,7 @@ from kyara_trainer.loading import UnfitBaseError, load_base
 from kyara_trainer.lora_file import lora_file
 from kyara_trainer.loss import LossNotFiniteError
 from kyara_trainer.metadata import metadata
-from kyara_trainer.model import BaseModel
+from kyara_trainer.model import BaseModel, release
 from kyara_trainer.optimiser import OptimizerMissingError
 from kyara_trainer.outputs import saves_of, store_outputs
 from kyara_trainer.pivotal import attach_words, embedding_file
@@ -71,6 +71,7 @@ class _Run:
         if params.pivotal.words:
             stand_in, words = attach_words(base, params.pivotal, derived_seed(params.seed, "pivotal"))
         self._data = prepare(base, params, store, images, stand_in, self._encoded)
+        release(base.vae)
         if not self._data.examples:
             raise StageError.precondition(
                 f"none of the {len(images)} pictures can be trained on; the first: {self._data.rejected[0]['reason']}"

@@ -12,7 +12,7 @@ from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import Store, canonical_json, digest_of
 from kyara_trainer.cache import Cache
 from kyara_trainer.captions import Caption, are_fixed
-from kyara_trainer.model import BaseModel, Conditioning, digest_of_weights
+from kyara_trainer.model import BaseModel, Conditioning, digest_of_weights, release
 
 ENCODE_BATCH = 16
 
@@ -41,6 +41,8 @@ class Texts:
             for place, text in enumerate(chunk):
                 self._kept[text] = _of_tensors({name: value[place] for name, value in encoded.items()})
         cache.close()
+        for encoder in encoders:
+            release(encoder)
 
     def encode(self, captions: Sequence[str]) -> Conditioning:
         """[b, ...] for the captions of a pass."""
