@@ -152,6 +152,10 @@ accuracy-evaluate: setup  ## Saves that are underfit, good, overfit and deaf by 
 bench-video: setup  ## Key frames, figures and clustering beside peers, with ratios: out/bench-video
 	$(BIN)/python -m tests.bench.video
 
+.PHONY: bench-train
+bench-train: setup  ## A LoRA's steps and memory beside diffusers' script and a plain peft loop: out/bench-train
+	$(BIN)/python -m tests.bench.training
+
 .PHONY: bench-web
 bench-web: setup  ## Cleaning, crops and tags of a crawl beside a peer, with ratios: out/bench-web
 	$(BIN)/python -m tests.bench.web

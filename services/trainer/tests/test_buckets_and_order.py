@@ -5,10 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import Image
 from kyara_trainer.buckets import bucket_size, cover, make_buckets
 from kyara_trainer.captions import caption_of
-from kyara_trainer.schedule import DataOrder, derived_seed, learning_rate_factor, save_steps
+from kyara_trainer.schedule import DataOrder, derived_seed, save_steps
 
 
 def test_pictures_of_like_shape_share_a_bucket_and_none_is_lost() -> None:
@@ -59,12 +60,12 @@ def test_the_caption_keeps_its_trigger_in_front_and_shuffles_and_drops_tags() ->
     image = Image(name="a", sha256="0" * 64, size=1, width=1, height=1, caption="kyara, blue hair, smile, smile, hat")
     caption = caption_of(image, "kyara")
     assert caption.tags == ("blue hair", "smile", "hat")
-    drawn = [caption.draw(np.random.default_rng(seed), 0.3) for seed in range(200)]
+    drawn = [caption.draw(np.random.default_rng(seed), TrainParams(tag_dropout=0.3)) for seed in range(200)]
     assert all(text.startswith("kyara") for text in drawn)
     words = Counter(word for text in drawn for word in text.split(", ")[1:])
     assert all(110 < words[tag] < 170 for tag in caption.tags)
     assert len({text for text in drawn if text.count(",") == 3}) == 6, "in every order"
-    assert caption.draw(np.random.default_rng(3), 0.0) == caption.draw(np.random.default_rng(3), 0.0)
+    assert caption.draw(np.random.default_rng(3), TrainParams()) == caption.draw(np.random.default_rng(3), TrainParams())
 
 
 def test_a_picture_without_a_caption_is_captioned_by_its_tags_in_order_of_score() -> None:
@@ -76,8 +77,3 @@ def test_saves_are_evenly_spaced_and_end_with_the_last_step() -> None:
     assert save_steps(240, 6) == [40, 80, 120, 160, 200, 240]
     assert save_steps(3, 10) == [1, 2, 3]
     assert save_steps(100, 1) == [100]
-
-
-def test_the_learning_rate_warms_up_and_stays() -> None:
-    assert [round(learning_rate_factor(step, 3), 2) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert learning_rate_factor(0, 0) == 1

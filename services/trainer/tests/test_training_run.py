@@ -15,7 +15,8 @@ from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import FileSet, Image, ImageSet, Store, get_json, open_store
 from kyara_rayjobs import RunReport, refs_of
 from kyara_stage import StageError
-from kyara_trainer import model as model_module
+from kyara_trainer import loading
+from kyara_trainer.model import BaseModel
 from kyara_trainer.run import train_dataset
 from kyara_trainer.task import Task
 
@@ -95,8 +96,8 @@ def test_a_save_is_read_by_diffusers_and_draws_what_the_trained_model_draws(
     tmp_path: Path, models: Path, store: Store, dataset: ArtifactRef, params: TrainParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params.base_model = "nai"
-    trained: list[model_module.BaseModel] = []
-    monkeypatch.setattr("kyara_trainer.run.load_base", lambda *a: trained.append(model_module.load_base(*a)) or trained[0])
+    trained: list[BaseModel] = []
+    monkeypatch.setattr("kyara_trainer.run.load_base", lambda *a: trained.append(loading.load_base(*a)) or trained[0])
     result = run(tmp_path, models, params, dataset)
     path = tmp_path / "lora.safetensors"
     store.fetch(saves_of(store, result).files[-1].digest, path)
@@ -106,9 +107,9 @@ def test_a_save_is_read_by_diffusers_and_draws_what_the_trained_model_draws(
     plain = [_draw(reader, seed) for seed in (1, 2)]
     reader.load_lora_weights(str(path))
     trained_pipeline = _pipeline(models, params)
-    trained_pipeline.unet, trained_pipeline.text_encoder = base.unet, base.text_encoder
+    trained_pipeline.unet, trained_pipeline.text_encoder = base.unet, base.text_encoders["lora_te"].model
     for part in (reader.unet, reader.text_encoder, reader.vae, trained_pipeline.vae):
-        model_module.align(part)
+        loading.align(part)
     for seed, without in zip((1, 2), plain, strict=True):
         assert np.array_equal(_draw(reader, seed), _draw(trained_pipeline, seed))
         assert not np.array_equal(_draw(reader, seed), without), "the LoRA does something"
@@ -161,8 +162,8 @@ def test_a_picture_that_is_none_is_set_aside_and_the_run_goes_on(
 def test_latents_that_are_not_finite_are_set_aside(
     tmp_path: Path, models: Path, dataset: ArtifactRef, params: TrainParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load_overflowing(folder: Path, device: torch.device) -> model_module.BaseModel:
-        base = model_module.load_base(folder, device)
+    def load_overflowing(folder: Path, device: torch.device) -> BaseModel:
+        base = loading.load_base(folder, device)
         with torch.no_grad():
             base.vae.encoder.conv_in.weight.fill_(float("inf"))
         return base

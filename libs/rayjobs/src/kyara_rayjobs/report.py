@@ -64,6 +64,10 @@ class RunReport:
         self._checkpoint = artifact
         self._put("checkpoint", json_format.MessageToDict(artifact))
 
+    def left(self, artifact: ArtifactRef) -> None:
+        """Have what a run that fails had made so far kept for a while."""
+        self._put("left", json_format.MessageToDict(artifact))
+
     def succeeded(self, value: dict[str, Any]) -> None:
         """The run's result: any JSON."""
         if self._num_gpus and self._last:

@@ -4,6 +4,7 @@ What cannot be used (bytes that are no picture, latents that are not finite) is 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 
 from kyara_artifacts import BadPicture, Image, Store, read_picture
 from kyara_trainer.buckets import Bucket, cover
-from kyara_trainer.model import BaseModel
+from kyara_trainer.cache import Cache, Tensors
+from kyara_trainer.model import BaseModel, Framing, digest_of_weights
 
 ENCODE_BATCH = 8
 
@@ -32,33 +34,59 @@ def fits(image: PIL.Image.Image, width: int, height: int) -> torch.Tensor:
     return torch.from_numpy(np.asarray(cut, np.float32) / 127.5 - 1.0).permute(2, 0, 1)
 
 
+def framing_of(image: Image, bucket: Bucket) -> Framing:
+    """How `fits` cuts the picture."""
+    (_, (left, top)) = cover((image.width, image.height), (bucket.width, bucket.height))
+    return Framing((image.height, image.width), (top, left), (bucket.height, bucket.width))
+
+
 def encode(
     base: BaseModel, store: Store, images: Sequence[Image], buckets: Sequence[Bucket], reject: Callable[[int, str], None]
 ) -> Iterator[tuple[int, Latent]]:
-    """Latents by number of picture, bucket by bucket. `reject(number, reason)` is called for those left out."""
-    for bucket in buckets:
+    """Latents by number of picture, bucket by bucket. `reject(number, reason)` is called for those left out.
+
+    They are taken from the store when an earlier run on the same pictures, sizes and autoencoder left them there.
+    """
+    shapes = [[bucket.width, bucket.height, [images[number].sha256 for number in bucket.members]] for bucket in buckets]
+    cache = Cache(store, "latents", base.device, shapes, digest_of_weights([base.vae]))
+    for place, bucket in enumerate(buckets):
         for first in range(0, len(bucket.members), ENCODE_BATCH):
             numbers = bucket.members[first : first + ENCODE_BATCH]
-            pixels: dict[int, torch.Tensor] = {}
-            for number, data in zip(numbers, store.get_all([images[number].digest for number in numbers]), strict=True):
-                try:
-                    pixels[number] = fits(read_picture(data), bucket.width, bucket.height)
-                except BadPicture as error:
-                    reject(number, str(error))
-            if pixels:
-                yield from _encode_batch(base, pixels, reject)
+            kept = cache.tensors(
+                place * len(images) + first,
+                lambda numbers=numbers, bucket=bucket: _encode(base, store, [images[number] for number in numbers], bucket),
+            )
+            for position, number in enumerate(numbers):
+                if f"{position}.mean" in kept:
+                    yield number, Latent(kept[f"{position}.mean"], kept[f"{position}.std"])
+                else:
+                    reject(number, _reason(store, images[number]))
+    cache.close()
 
 
 @torch.no_grad()
-def _encode_batch(
-    base: BaseModel, pixels: dict[int, torch.Tensor], reject: Callable[[int, str], None]
-) -> Iterator[tuple[int, Latent]]:
-    stacked = torch.stack(list(pixels.values())).to(base.device)
-    distribution = base.vae.encode(stacked).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+def _encode(base: BaseModel, store: Store, images: Sequence[Image], bucket: Bucket) -> Tensors:
+    """`<position>.mean` and `.std` of the pictures that have them."""
+    pixels: dict[int, torch.Tensor] = {}
+    for position, data in enumerate(store.get_all([image.digest for image in images])):
+        with suppress(BadPicture):
+            pixels[position] = fits(read_picture(data), bucket.width, bucket.height)
+    if not pixels:
+        return {}
+    distribution = base.vae.encode(torch.stack(list(pixels.values())).to(base.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
     shift, scale = base.vae.config.get("shift_factor") or 0.0, base.vae.config["scaling_factor"]
     means, stds = (distribution.mean - shift) * scale, distribution.std * scale
-    for number, mean, std in zip(pixels, means.cpu(), stds.cpu(), strict=True):
+    made: Tensors = {}
+    for position, mean, std in zip(pixels, means.cpu(), stds.cpu(), strict=True):
         if torch.isfinite(mean).all() and torch.isfinite(std).all():
-            yield number, Latent(mean, std)
-        else:
-            reject(number, "its latents are not finite numbers; the base model's autoencoder overflows on it")
+            made |= {f"{position}.mean": mean, f"{position}.std": std}
+    return made
+
+
+def _reason(store: Store, image: Image) -> str:
+    """Why a picture has no latents."""
+    try:
+        read_picture(store.get(image.digest))
+    except BadPicture as error:
+        return str(error)
+    return "its latents are not finite numbers; the base model's autoencoder overflows on it"

@@ -1,93 +1,120 @@
-"""The base model's parts as the trainer needs them: loaded from a diffusers folder, frozen."""
+"""The base model's parts as the trainer needs them, whatever its family: `sd15` and `sdxl` are the two there are."""
 
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
 
 
 @dataclass
-class BaseModel:
-    """A diffusion model in Stable Diffusion 1.5's shape."""
+class TextEncoder:
+    """A text encoder with its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+    def hidden_states(self, captions: Sequence[str], device: torch.device) -> Any:
+        """The model's whole answer, all layers' states included."""
+        length = self.tokenizer.model_max_length
+        tokens = self.tokenizer(
+            list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        )  # fmt: skip
+        return self.model(tokens.input_ids.to(device), output_hidden_states=True)
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the UNet is told beside the noisy latents."""
+
+    hidden: torch.Tensor
+    """[b, tokens, width]"""
+    pooled: torch.Tensor | None = None
+    """[b, width], in families that have it."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How pictures were cut: sizes and places as (height, width) and (top, left), in px of the scaled picture."""
+
+    source: tuple[int, int]
+    corner: tuple[int, int]
+    target: tuple[int, int]
+
+    def ids(self) -> list[int]:
+        """SDXL's six numbers."""
+        return [*self.source, *self.corner, *self.target]
+
+
+@dataclass
+class BaseModel(ABC):
+    """A diffusion model of latents, every weight frozen."""
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL
-    text_encoder: Any
-    tokenizer: Any
+    text_encoders: dict[str, TextEncoder]
+    """By the prefix that their modules have in a LoRA file."""
     noise: DDPMScheduler
     """Knows how much noise each timestep has, and what the model predicts."""
     device: torch.device
+
+    version: ClassVar[str]
+    """`ss_base_model_version` of a LoRA on it."""
+    architecture: ClassVar[str]
+    """`modelspec.architecture` of the base."""
+    embedding_names: ClassVar[tuple[str, ...]]
+    """What an embedding file calls the words of each text encoder."""
 
     @property
     def latent_scale(self) -> int:
         """Pixels a side of one latent."""
         return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
-    def encode_text(self, captions: list[str], clip_skip: int) -> torch.Tensor:
-        """[b, tokens, width] hidden states that the UNet is conditioned on.
+    @abstractmethod
+    def encode_text(self, captions: Sequence[str], clip_skip: int) -> Conditioning:
+        """What the captions condition the UNet on.
 
-        `clip_skip` counts as the community does: 1 (or 0) is the last layer, 2 the last but one, always with the
-        final layer norm.
+        `clip_skip` counts as the community does: 1 (or 0) is the last layer, 2 the last but one.
         """
-        tokens = self.tokenizer(
-            captions,
-            padding="max_length",
-            truncation=True,
-            max_length=self.tokenizer.model_max_length,
-            return_tensors="pt",
-        )
-        output = self.text_encoder(tokens.input_ids.to(self.device), output_hidden_states=True)
-        if clip_skip <= 1:
-            return output.last_hidden_state
-        return self.text_encoder.final_layer_norm(output.hidden_states[-clip_skip])
+
+    @abstractmethod
+    def predict(
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, told: Conditioning, framings: Sequence[Framing]
+    ) -> torch.Tensor:
+        """What the UNet makes of `noisy` [b, channels, h, w]."""
+
+    @property
+    def predicts_velocity(self) -> bool:
+        """Whether the UNet answers with v, and not with the noise. Raises ValueError for what is neither."""
+        kind = self.noise.config["prediction_type"]
+        if kind not in ("epsilon", "v_prediction"):
+            raise ValueError(f"the base model predicts {kind!r}; epsilon and v_prediction are known")
+        return kind == "v_prediction"
 
     def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """What the UNet should have said. Raises ValueError for a prediction type that is not known."""
-        kind = self.noise.config["prediction_type"]
-        if kind == "epsilon":
+        """What the UNet should have said."""
+        if not self.predicts_velocity:
             return noise
-        if kind == "v_prediction":
-            # The scheduler's own annotation names an IntTensor, but its indexing takes what it samples: int64.
-            return self.noise.get_velocity(latents, noise, timesteps)  # pyright: ignore[reportArgumentType]
-        raise ValueError(f"the base model predicts {kind!r}; epsilon and v_prediction are known")
+        # The scheduler's own annotation names an IntTensor, but its indexing takes what it samples: int64.
+        return self.noise.get_velocity(latents, noise, timesteps)  # pyright: ignore[reportArgumentType]
 
 
-def load_base(folder: Path, device: torch.device) -> BaseModel:
-    """Load the diffusers folder at `folder`, every weight frozen. Raises OSError when a part is missing."""
-    # A service's log is no place for progress bars.
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        str(folder), safety_checker=None, requires_safety_checker=False, dtype=torch.float32
-    ).to(device)
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
-        part.requires_grad_(False)
-        part.eval()
-        align(part)
-    noise = DDPMScheduler.from_config(pipeline.scheduler.config)
-    assert isinstance(noise, DDPMScheduler)
-    return BaseModel(
-        unet=pipeline.unet,
-        vae=pipeline.vae,
-        text_encoder=pipeline.text_encoder,
-        tokenizer=pipeline.tokenizer,
-        noise=noise,
-        device=device,
-    )
+def digest_of_weights(parts: Iterable[torch.nn.Module]) -> str:
+    """SHA-256 over every weight of `parts`: other weights, another digest."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for name, weight in part.state_dict().items():
+            data = weight.detach().cpu().contiguous()
+            digest.update(f"{name} {tuple(data.shape)} {data.dtype}\n".encode())
+            digest.update(data.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
-def align(part: torch.nn.Module) -> None:
-    """Give every weight memory of its own.
-
-    A weight that is a view into a safetensors file lies wherever the file has it, and kernels may round differently
-    for weights that are not aligned: the same numbers would train to other bytes.
-    """
-    for weight in part.parameters():
-        weight.data = weight.data.clone()
+def release(part: torch.nn.Module) -> None:
+    """Give back the memory of a part that is not needed any more; its shape stays known."""
+    part.to("meta")

@@ -14,19 +14,24 @@ import torch
 from google.protobuf import json_format
 
 from kyara.trainer.v1.trainer_pb2 import TrainParams
-from kyara_artifacts import File, FileSet, Image, ImageSet, Store, open_store, put_json, ref
+from kyara_artifacts import Image, ImageSet, Store, open_store, ref
 from kyara_rayjobs import RunReport
 from kyara_stage import StageError
-from kyara_trainer.buckets import Bucket, make_buckets
-from kyara_trainer.captions import caption_of
-from kyara_trainer.latents import Latent, encode
+from kyara_trainer.examples import prepare
+from kyara_trainer.loading import UnfitBaseError, load_base
 from kyara_trainer.lora_file import lora_file
+from kyara_trainer.loss import LossNotFiniteError
 from kyara_trainer.metadata import metadata
-from kyara_trainer.model import BaseModel, load_base
-from kyara_trainer.schedule import DataOrder, save_steps
+from kyara_trainer.model import BaseModel, release
+from kyara_trainer.optimiser import OptimizerMissingError
+from kyara_trainer.outputs import saves_of, store_outputs
+from kyara_trainer.pivotal import attach_words, embedding_file
+from kyara_trainer.schedule import DataOrder, derived_seed, save_steps
 from kyara_trainer.state import Saved
 from kyara_trainer.task import Task
-from kyara_trainer.train import LossNotFiniteError, Training
+from kyara_trainer.texts import Texts
+from kyara_trainer.train import NoMemoryError, Training
+from kyara_trainer.validation import Validation
 
 LOSS_WINDOW = 50
 
@@ -34,7 +39,7 @@ log = structlog.get_logger()
 
 
 def train_dataset(task: Task, report: RunReport) -> dict[str, Any]:
-    """Train; the references to `saves` and `log`, and the list `rejected`, as JSON.
+    """Train; the references to `saves`, `log`, `curve` and `embeddings`, and the list `rejected`, as JSON.
 
     Raises StageError for what the user must know.
     """
@@ -42,30 +47,42 @@ def train_dataset(task: Task, report: RunReport) -> dict[str, Any]:
     report.progress("loading the base model", 0, now=True)
     store = open_store(task.store)
     dataset = ImageSet.load(store, task.dataset)
-    base = load_base(Path(task.model_folder), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        base = load_base(Path(task.model_folder), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    except UnfitBaseError as error:
+        raise StageError.precondition(f"trainer: base_model {task.params.base_model}: {error}") from error
     if task.params.bucket_step % base.latent_scale:
         step, model = task.params.bucket_step, task.params.base_model
         raise StageError.invalid(f"trainer: bucket_step {step} must be a multiple of {base.latent_scale}, as {model} needs it")
-    return _Run(task.params, store, report, base, dataset.images).result()
+    try:
+        return _Run(task.params, store, report, base, dataset.images).result()
+    except (OptimizerMissingError, NoMemoryError) as error:
+        raise StageError.precondition(f"trainer: {error}") from error
 
 
 class _Run:
     def __init__(self, params: TrainParams, store: Store, report: RunReport, base: BaseModel, images: tuple[Image, ...]) -> None:
         self._params = params
+        self._base = base
         self._store = store
         self._report = report
         self._images = images
-        self._rejected: list[dict[str, str]] = []
-        buckets = make_buckets([(i.width, i.height) for i in images], params.buckets, params.resolution, params.bucket_step)
-        latents = self._latents(base, buckets)
-        self._buckets = _without(buckets, set(latents))
-        if not self._buckets:
+        stand_in, words = ("", {})
+        if params.pivotal.words:
+            stand_in, words = attach_words(base, params.pivotal, derived_seed(params.seed, "pivotal"))
+        self._data = prepare(base, params, store, images, stand_in, self._encoded)
+        release(base.vae)
+        if not self._data.examples:
             raise StageError.precondition(
-                f"none of the {len(images)} pictures can be trained on; the first: {self._rejected[0]['reason']}"
+                f"none of the {len(images)} pictures can be trained on; the first: {self._data.rejected[0]['reason']}"
             )
-        self._captions = {number: caption_of(images[number], params.trigger) for number in latents}
-        self._order = DataOrder(self._buckets, params.batch_size, params.seed)
-        self._training = Training(base, params, latents, self._captions, self._order)
+        report.progress("caching texts", 0, now=True)
+        self._texts = Texts(base, params)
+        self._captions = [example.caption for example in self._data.examples.values()]
+        self._texts.keep([*self._captions, *(example.caption for example in self._data.held_back.values())], store)
+        self._order = DataOrder(self._data.buckets, params.batch_size * max(1, params.gradient_accumulation), params.seed)
+        self._training = Training(base, params, self._data.examples, self._order, self._texts, words)
+        self._validation = Validation(base, self._data.held_back, images)
         self._resumed_at = 0
 
     def result(self) -> dict[str, Any]:
@@ -73,15 +90,13 @@ class _Run:
         self._resume()
         began = time.perf_counter()
         saves_at = set(save_steps(params.steps, params.saves))
+        if training.state.step == 0:
+            training.state.untrained_loss = self._validate()
         while training.state.step < params.steps:
-            try:
-                training.step()
-            except LossNotFiniteError as error:
-                raise StageError.precondition(str(error)) from error
+            self._step()
             step = training.state.step
             if step in saves_at:
-                with training.clock.phase("save"):
-                    self._save()
+                self._save()
             if params.checkpoint_every and step % params.checkpoint_every == 0 and step < params.steps:
                 with training.clock.phase("save"):
                     data = training.checkpoint()
@@ -89,15 +104,8 @@ class _Run:
             self._say(time.perf_counter() - began)
         return self._outputs()
 
-    def _latents(self, base: BaseModel, buckets: list[Bucket]) -> dict[int, Latent]:
-        def reject(number: int, reason: str) -> None:
-            self._rejected.append({"item": self._images[number].name, "reason": reason})
-
-        latents: dict[int, Latent] = {}
-        for number, latent in encode(base, self._store, self._images, buckets, reject):
-            latents[number] = latent
-            self._report.progress("caching latents", len(latents), len(self._images), "pictures")
-        return latents
+    def _encoded(self, pictures: int) -> None:
+        self._report.progress("caching latents", pictures, len(self._images), "pictures")
 
     def _resume(self) -> None:
         if self._report.last_checkpoint is not None:
@@ -105,62 +113,82 @@ class _Run:
             self._resumed_at = self._training.state.step
             log.info("goes on from a checkpoint", step=self._resumed_at)
 
+    def _step(self) -> None:
+        try:
+            self._training.step()
+        except LossNotFiniteError as error:
+            pictures = ", ".join(self._images[number].name for number in error.pictures)
+            raise StageError.precondition(
+                f"{error}, on {pictures}; lower the learning rates, or train in bf16 or fp32 instead of fp16; {self._left()}"
+            ) from error
+
+    def _left(self) -> str:
+        """Keep the saves of a run that cannot go on, and say where they are."""
+        saves = saves_of(self._params, self._training.state)
+        if not saves.files:
+            return "nothing had been saved yet"
+        artifact = saves.save(self._store)
+        self._report.left(artifact)
+        last = saves.files[-1]
+        return f"the last good save, of step {last.meta['step']}, is blob {last.sha256} (all: file set {artifact.digest.sha256})"
+
+    def _validate(self) -> float | None:
+        if not len(self._validation):
+            return None
+        with self._training.clock.phase("validation"):
+            return self._validation.loss(self._texts)
+
     def _save(self) -> None:
-        params, state = self._params, self._training.state
-        epoch = -(-state.step // self._order.batches_per_epoch)
-        header = metadata(params, state.step, epoch, self._buckets, self._captions.values(), self._order.batches_per_epoch)
-        data = lora_file(self._training.save(), header)
-        digest = self._store.put(data)
-        state.saves.append(Saved(state.step, digest.sha256, digest.size_bytes, self._recent_loss()))
+        params, state, training = self._params, self._training.state, self._training
+        validation_loss = self._validate()
+        with training.clock.phase("save"):
+            header = metadata(params, self._base, state.step, self._order, self._data.buckets, self._captions, validation_loss)
+            digest = self._store.put(lora_file(training.save(), header))
+            saved = Saved(state.step, digest.sha256, digest.size_bytes, self._recent_loss(), validation_loss)
+            if training.words:
+                words = self._store.put(embedding_file(training.words))
+                saved.embedding = (words.sha256, words.size_bytes)
+        state.saves.append(saved)
 
     def _recent_loss(self) -> float:
         recent = self._training.state.losses[-LOSS_WINDOW:]
         return sum(recent) / len(recent)
 
     def _say(self, seconds: float) -> None:
-        state = self._training.state
+        state, params = self._training.state, self._params
+        speed = (state.step - self._resumed_at) / seconds
         metrics = {
             "loss": self._recent_loss(),
-            "steps_per_s": (state.step - self._resumed_at) / seconds,
+            "steps_per_s": speed,
+            "seconds_left": (params.steps - state.step) / speed,
             **self._training.clock.shares(),
         }
-        self._report.progress("training", state.step, self._params.steps, "steps", metrics, now=state.step == self._params.steps)
+        if state.saves and (validation_loss := state.saves[-1].validation_loss) is not None:
+            metrics["validation_loss"] = validation_loss
+        phase = "training"
+        if state.pass_size < params.batch_size:
+            phase += f" in passes of {state.pass_size}: memory holds no more"
+        self._report.progress(phase, state.step, params.steps, "steps", metrics, now=state.step == params.steps)
 
     def _outputs(self) -> dict[str, Any]:
-        state, params = self._training.state, self._params
-        name = params.output_name or params.trigger or "lora"
-        files = tuple(
-            File(
-                name=f"{name}-{save.step:06d}.safetensors",
-                sha256=save.sha256,
-                size=save.size,
-                media_type="application/x-safetensors",
-                meta={"step": save.step, "loss": save.loss},
-            )
-            for save in state.saves
-        )
-        saves = FileSet(files=files, meta={"base_model": params.base_model, "trigger": params.trigger, "steps": params.steps})
-        record = {
-            "images": len(self._captions),
+        facts = {
+            "images": len(self._data.examples),
+            "held_back": len(self._data.held_back),
             "batches_per_epoch": self._order.batches_per_epoch,
-            "buckets": [{"width": b.width, "height": b.height, "images": len(b.members)} for b in self._buckets],
-            "loss": state.losses,
+            "buckets": [{"width": b.width, "height": b.height, "images": len(b.members)} for b in self._data.buckets],
+            "pass_size": self._training.state.pass_size,
         }
-        outputs = {"saves": saves.save(self._store), "log": put_json(self._store, "training-log", record)}
+        outputs = store_outputs(self._store, self._params, self._training.state, facts)
         return {
             "outputs": {name: json_format.MessageToDict(artifact) for name, artifact in outputs.items()},
-            "rejected": self._rejected,
+            "rejected": self._data.rejected,
         }
-
-
-def _without(buckets: list[Bucket], usable: set[int]) -> list[Bucket]:
-    """The buckets with only the pictures that have latents; empty ones are gone."""
-    kept = [Bucket(b.width, b.height, tuple(number for number in b.members if number in usable)) for b in buckets]
-    return [bucket for bucket in kept if bucket.members]
 
 
 def _be_deterministic(threads: int) -> None:
     # cuBLAS needs its workspace fixed before its first call to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    # That would write all new memory twice, to show who reads it too early.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     torch.set_num_threads(threads)

@@ -18,11 +18,6 @@ def derived_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def learning_rate_factor(step: int, warmup_steps: int) -> float:
-    """Constant schedule with linear warm-up; `step` counts from 0."""
-    return min(1.0, (step + 1) / (warmup_steps + 1))
-
-
 def save_steps(steps: int, saves: int) -> list[int]:
     """Steps (counted from 1) after which the LoRA is saved: evenly spaced, the last one included."""
     return sorted({max(1, round(steps * number / saves)) for number in range(1, saves + 1)})

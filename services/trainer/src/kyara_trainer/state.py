@@ -4,7 +4,7 @@ There is no generator state in it, because a step's randomness follows from the 
 """
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,9 @@ class Saved:
     sha256: str
     size: int
     loss: float
+    validation_loss: float | None = None
+    embedding: tuple[str, int] | None = None
+    """Digest and size of the pivotal words' file."""
 
 
 @dataclass
@@ -29,6 +32,10 @@ class TrainState:
     losses: list[float] = field(default_factory=list)
     """One a step."""
     saves: list[Saved] = field(default_factory=list)
+    pass_size: int = 1
+    """Pictures that go through the model at once; made smaller when memory runs out."""
+    untrained_loss: float | None = None
+    """Loss on the pictures held back, before the first step."""
 
 
 def pack(state: TrainState, weights: dict[str, torch.nn.Parameter], optimizer: Any, scaler: Any) -> bytes:
@@ -37,7 +44,9 @@ def pack(state: TrainState, weights: dict[str, torch.nn.Parameter], optimizer: A
     content = {
         "step": state.step,
         "losses": state.losses,
-        "saves": [[save.step, save.sha256, save.size, save.loss] for save in state.saves],
+        "saves": [list(astuple(save)) for save in state.saves],
+        "pass_size": state.pass_size,
+        "untrained_loss": state.untrained_loss,
         "weights": {name: weight.detach().cpu() for name, weight in weights.items()},
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
@@ -60,4 +69,5 @@ def unpack(data: bytes, weights: dict[str, torch.nn.Parameter], optimizer: Any, 
             weight.copy_(content["weights"][name])
     optimizer.load_state_dict(content["optimizer"])
     scaler.load_state_dict(content["scaler"])
-    return TrainState(content["step"], content["losses"], [Saved(*save) for save in content["saves"]])
+    saves = [Saved(*save) for save in content["saves"]]
+    return TrainState(content["step"], content["losses"], saves, content["pass_size"], content["untrained_loss"])

@@ -1,95 +1,73 @@
-"""The training of one LoRA: pictures and captions in, saves out, one step after the other.
+"""The training of one LoRA, one step after the other.
 
 The same dataset, params, base model and number of threads give the same bytes on one machine, whether the run
 is interrupted or not.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-import numpy as np
+import structlog
 import torch
 
 from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_trainer import adapter
-from kyara_trainer.captions import Caption
-from kyara_trainer.latents import Latent
+from kyara_trainer.clock import Clock
+from kyara_trainer.draws import Batch, Draws, Example
+from kyara_trainer.loss import checked, min_snr_weights, picture_losses
 from kyara_trainer.model import BaseModel
-from kyara_trainer.schedule import DataOrder, derived_seed, learning_rate_factor
+from kyara_trainer.optimiser import learning_rate_factor, make_optimizer
+from kyara_trainer.schedule import DataOrder, derived_seed
 from kyara_trainer.state import TrainState, pack, unpack
+from kyara_trainer.texts import Texts
 
-ADAM_BETAS = (0.9, 0.999)
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-
-class LossNotFiniteError(Exception):
-    """Training came apart; going on would only save garbage."""
-
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(
-            f"the loss became {loss} at step {step}; lower the learning rates, or train in bf16 or fp32 instead of fp16"
-        )
+log = structlog.get_logger()
 
 
-@dataclass
-class Clock:
-    """Where the time goes: seconds by phase since the run began."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Count the time inside as `name`."""
-        begin = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
-
-    def shares(self) -> dict[str, float]:
-        """Each phase's part of the time counted, `time_<phase>` in 0..1."""
-        total = sum(self.seconds.values()) or 1.0
-        return {f"time_{name}": seconds / total for name, seconds in self.seconds.items()}
+class NoMemoryError(Exception):
+    """Not even one picture at a time fits."""
 
 
 class Training:
-    """A run in progress: step it until `state.step` is what was asked for."""
+    """A run in progress: step it until `state.step` is what was asked for.
+
+    `words` are the pivotal embeddings, by their names in an embedding file.
+    """
 
     def __init__(
-        self, base: BaseModel, params: TrainParams, latents: dict[int, Latent], captions: dict[int, Caption], order: DataOrder
+        self,
+        base: BaseModel,
+        params: TrainParams,
+        examples: Mapping[int, Example],
+        order: DataOrder,
+        texts: Texts,
+        words: Mapping[str, torch.nn.Parameter],
     ) -> None:
         self._base = base
         self._params = params
-        self._latents = latents
-        self._captions = captions
-        self._order = order
+        self._draws = Draws(base, params, examples, order)
+        self._texts = texts
         self._dtype = PRECISIONS[params.precision or "fp32"]
-        adapter.attach(base, params.unet, params.text_encoder, derived_seed(params.seed, "adapter"))
+        adapter.attach(base, params, derived_seed(params.seed, "adapter"))
         if params.gradient_checkpointing:
             base.unet.enable_gradient_checkpointing()
             base.unet.train()  # the UNet checkpoints only while it trains; it has no dropout that this would wake
-        self.weights = adapter.weights(base)
-        self._optimizer = _optimizer(self.weights, params)
+        self.words = dict(words)
+        self.weights = {**adapter.weights(base), **words}
+        self._optimizer = make_optimizer(self.weights, params)
         self._scaler = torch.amp.grad_scaler.GradScaler(base.device.type, enabled=self._dtype == torch.float16)
-        self.state = TrainState()
+        if params.torch_compile:
+            base.unet.compile()
+        self.state = TrainState(pass_size=params.batch_size)
         self.clock = Clock()
 
     def step(self) -> float:
-        """Do one step; its loss. Raises LossNotFiniteError."""
-        params, number = self._params, self.state.step
+        """Do one step; its loss. Raises LossNotFiniteError, NoMemoryError."""
+        number = self.state.step
         with self.clock.phase("data"):
-            latents, noise, timesteps, captions = self._draw(number)
-            noisy = self._base.noise.add_noise(latents, noise, timesteps)  # pyright: ignore[reportArgumentType]
-        with self.clock.phase("forward"), torch.autocast(self._base.device.type, self._dtype, self._dtype != torch.float32):
-            hidden = self._base.encode_text(captions, params.clip_skip)
-            predicted = self._base.unet(noisy, timesteps, hidden).sample
-            loss = torch.nn.functional.mse_loss(predicted.float(), self._base.target(latents, noise, timesteps).float())
-        value = loss.item()
-        if not math.isfinite(value):
-            raise LossNotFiniteError(number + 1, value)
-        with self.clock.phase("backward"):
-            self._scaler.scale(loss).backward()
+            batch = self._draws.batch(number)
+        value = self._gradients(batch)
         with self.clock.phase("update"):
             self._update(number)
         self.state.losses.append(value)
@@ -98,8 +76,7 @@ class Training:
 
     def save(self) -> dict[str, torch.Tensor]:
         """The LoRA as it is now, as its file holds it."""
-        alphas = {"lora_unet": self._params.unet.alpha, "lora_te": self._params.text_encoder.alpha}
-        return adapter.tensors(self._base, alphas, torch.float32 if self._dtype == torch.float32 else torch.float16)
+        return adapter.tensors(self._base, torch.float32 if self._dtype == torch.float32 else torch.float16)
 
     def checkpoint(self) -> bytes:
         """All that another process needs to go on from here."""
@@ -109,24 +86,44 @@ class Training:
         """Go on from a checkpoint of the same run."""
         self.state = unpack(checkpoint, self.weights, self._optimizer, self._scaler)
 
-    def _draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[str]]:
-        """Latents, noise, timesteps and captions of a step: a function of the seed and the step's number alone."""
-        members = self._order.batch(number)
-        # Drawn on the CPU so that the numbers do not depend on the device.
-        dice = torch.Generator().manual_seed(derived_seed(self._params.seed, "noise", number))
-        means = torch.stack([self._latents[member].mean for member in members])
-        stds = torch.stack([self._latents[member].std for member in members])
-        latents = means + stds * torch.randn(means.shape, generator=dice)
-        noise = torch.randn(means.shape, generator=dice)
-        timesteps = torch.randint(0, self._base.noise.config["num_train_timesteps"], (len(members),), generator=dice)
-        rng = np.random.default_rng(derived_seed(self._params.seed, "captions", number))
-        captions = [self._captions[member].draw(rng, self._params.tag_dropout) for member in members]
-        device = self._base.device
-        return latents.to(device), noise.to(device), timesteps.to(device), captions
+    def _gradients(self, batch: Batch) -> float:
+        """The step's loss, and its gradients in the weights: in passes of as many pictures as memory holds."""
+        while True:
+            try:
+                return sum(self._pass(part, batch) for part in batch.passes(self.state.pass_size))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside of the handler: the error's traceback holds on to what fills the memory.
+            self._make_room(len(batch.members))
+
+    def _pass(self, part: Batch, batch: Batch) -> float:
+        base, number = self._base, self.state.step + 1
+        with self.clock.phase("forward"), torch.autocast(base.device.type, self._dtype, self._dtype != torch.float32):
+            noisy = base.noise.add_noise(part.latents, part.noise, part.timesteps)  # pyright: ignore[reportArgumentType]
+            predicted = base.predict(noisy, part.timesteps, self._texts.encode(part.captions), part.framings)
+            losses = picture_losses(predicted, base.target(part.latents, part.noise, part.timesteps))
+            if self._params.min_snr_gamma:
+                losses = losses * min_snr_weights(base, part.timesteps, self._params.min_snr_gamma)
+            loss = losses.sum() / len(batch.members)
+        value = checked(loss.item(), number, part.members)
+        with self.clock.phase("backward"):
+            self._scaler.scale(loss).backward()
+        return value
+
+    def _make_room(self, pictures: int) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        size = min(self.state.pass_size, pictures)
+        if size == 1:
+            raise NoMemoryError(f"step {self.state.step + 1}: not even one picture at a time fits into memory")
+        self.state.pass_size = size // 2
+        log.warning("out of memory: goes on with smaller passes", step=self.state.step + 1, pictures=self.state.pass_size)
 
     def _update(self, number: int) -> None:
         params = self._params
-        factor = learning_rate_factor(number, params.warmup_steps)
+        factor = learning_rate_factor(number, params)
         for group in self._optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor
         if params.max_gradient_norm > 0:
@@ -137,18 +134,6 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
 
 
-def train(training: Training, steps: int, after_step: Callable[[int, float], None]) -> None:
-    """Step until `steps` are done; `after_step(step, loss)` sees each, counted from 1."""
-    while training.state.step < steps:
-        loss = training.step()
-        after_step(training.state.step, loss)
-
-
-def _optimizer(weights: dict[str, torch.nn.Parameter], params: TrainParams) -> torch.optim.AdamW:
-    text = set(adapter.text_weight_names(list(weights)))
-    parts = [
-        ([weight for name, weight in weights.items() if name not in text], params.unet.learning_rate),
-        ([weight for name, weight in weights.items() if name in text], params.text_encoder.learning_rate),
-    ]
-    groups = [{"params": part, "lr": rate, "full_lr": rate} for part, rate in parts if part]
-    return torch.optim.AdamW(groups, betas=ADAM_BETAS, weight_decay=params.weight_decay)
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; on the CPU, torch only says so in words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -117,6 +117,7 @@ class TrainParams(_message.Message):
     GRADIENT_ACCUMULATION_FIELD_NUMBER: _builtins.int
     TORCH_COMPILE_FIELD_NUMBER: _builtins.int
     VALIDATION_SHARE_FIELD_NUMBER: _builtins.int
+    KEEP_TAG_ORDER_FIELD_NUMBER: _builtins.int
     base_model: _builtins.str
     """Name in the model catalogue."""
     trigger: _builtins.str
@@ -154,12 +155,14 @@ class TrainParams(_message.Message):
     optimizer: _builtins.str
     """`adamw` (or empty) or `adamw8bit`."""
     schedule: _builtins.str
-    """What follows the warm-up: `constant` (or empty), `cosine` or `linear`, both down to 0 at the last step."""
+    """What follows the warm-up: `constant` (or empty), `cosine` or `linear`; these two reach 0 with the end of the last step."""
     gradient_accumulation: _builtins.int
     """Passes of `batch_size` pictures that make a step; 0 is 1."""
     torch_compile: _builtins.bool
     validation_share: _builtins.float
     """Share of the pictures that are held back, and on which every save's loss is taken."""
+    keep_tag_order: _builtins.bool
+    """Tags stay in the caption's own order. With no dropout, texts are then encoded once and kept."""
     @_builtins.property
     def unet(self) -> Global___AdapterParams: ...
     @_builtins.property
@@ -203,10 +206,11 @@ class TrainParams(_message.Message):
         gradient_accumulation: _builtins.int = ...,
         torch_compile: _builtins.bool = ...,
         validation_share: _builtins.float = ...,
+        keep_tag_order: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pivotal", b"pivotal", "text_encoder", b"text_encoder", "unet", b"unet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_model", b"base_model", "batch_size", b"batch_size", "bucket_step", b"bucket_step", "buckets", b"buckets", "caption_dropout", b"caption_dropout", "checkpoint_every", b"checkpoint_every", "clip_skip", b"clip_skip", "gradient_accumulation", b"gradient_accumulation", "gradient_checkpointing", b"gradient_checkpointing", "max_gradient_norm", b"max_gradient_norm", "min_snr_gamma", b"min_snr_gamma", "multires_noise_discount", b"multires_noise_discount", "multires_noise_iterations", b"multires_noise_iterations", "noise_offset", b"noise_offset", "optimizer", b"optimizer", "output_name", b"output_name", "pivotal", b"pivotal", "precision", b"precision", "resolution", b"resolution", "saves", b"saves", "schedule", b"schedule", "seed", b"seed", "steps", b"steps", "tag_dropout", b"tag_dropout", "text_encoder", b"text_encoder", "torch_compile", b"torch_compile", "trigger", b"trigger", "unet", b"unet", "validation_share", b"validation_share", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_model", b"base_model", "batch_size", b"batch_size", "bucket_step", b"bucket_step", "buckets", b"buckets", "caption_dropout", b"caption_dropout", "checkpoint_every", b"checkpoint_every", "clip_skip", b"clip_skip", "gradient_accumulation", b"gradient_accumulation", "gradient_checkpointing", b"gradient_checkpointing", "keep_tag_order", b"keep_tag_order", "max_gradient_norm", b"max_gradient_norm", "min_snr_gamma", b"min_snr_gamma", "multires_noise_discount", b"multires_noise_discount", "multires_noise_iterations", b"multires_noise_iterations", "noise_offset", b"noise_offset", "optimizer", b"optimizer", "output_name", b"output_name", "pivotal", b"pivotal", "precision", b"precision", "resolution", b"resolution", "saves", b"saves", "schedule", b"schedule", "seed", b"seed", "steps", b"steps", "tag_dropout", b"tag_dropout", "text_encoder", b"text_encoder", "torch_compile", b"torch_compile", "trigger", b"trigger", "unet", b"unet", "validation_share", b"validation_share", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
