@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from kyara_artifacts import FileSet, Store
 from kyara_evaluator.drawing import Previewer
@@ -95,3 +96,30 @@ def test_numbers_that_are_no_colours_are_told(models: Path) -> None:
     drawn = previewer.draw(REQUEST, None)
     assert [picture.finite for picture in drawn] == [False, False]
     assert drawn[0].pixels.max() == 0
+
+
+def test_a_saves_own_words_draw_what_diffusers_draws_with_them(models: Path, previewer: Previewer, tmp_path: Path) -> None:
+    dice = torch.Generator().manual_seed(5)
+    words = tmp_path / "hana.embedding.safetensors"
+    save_file({"emb_params": torch.randn((3, 16), generator=dice)}, words)
+    request = replace(REQUEST, prompts=[{"name": "a", "text": "kyara, blue hair", "negative": "", "seed": 1}], trigger="kyara")
+    plain = pixels(previewer, request, None)
+    (own,) = (drawn.pixels for drawn in previewer.draw(request, None, words))
+    assert not np.array_equal(own, plain[0])
+    assert np.array_equal(pixels(previewer, request, None), plain), "the words are gone again"
+
+    theirs: Any = Previewer(models / "meinamix_v11", threads=1)
+    pipeline = theirs._pipeline
+    pipeline.load_textual_inversion(str(words), token="hana")
+    converted = pipeline.maybe_convert_prompt("hana, blue hair", pipeline.tokenizer)
+    (expected,) = pixels(theirs, replace(request, prompts=[{**request.prompts[0], "text": converted}], trigger=""), None)
+    assert np.array_equal(own, expected)
+
+
+def test_words_of_another_width_are_refused(previewer: Previewer, tmp_path: Path) -> None:
+    save_file({"emb_params": torch.zeros(3, 99)}, tmp_path / "wide.safetensors")
+    with pytest.raises(ValueError, match="width 99 do not fit"):
+        previewer.draw(REQUEST, None, tmp_path / "wide.safetensors")
+    save_file({"clip_l": torch.zeros(3, 16), "clip_g": torch.zeros(3, 16)}, tmp_path / "xl.safetensors")
+    with pytest.raises(ValueError, match="clip_g, clip_l, not one matrix"):
+        previewer.draw(REQUEST, None, tmp_path / "xl.safetensors")

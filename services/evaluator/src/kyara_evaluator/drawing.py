@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from kyara_evaluator.request import DrawRequest
 from kyara_evaluator.weighting import encode_prompts
+from kyara_evaluator.words import in_place_of, own_words, read_words
 
 ADAPTER = "preview"
 
@@ -46,8 +47,8 @@ class Previewer:
         self._pipeline.set_progress_bar_config(disable=True)
 
     @torch.no_grad()
-    def draw(self, request: DrawRequest, lora: Path | None) -> list[Drawn]:
-        """One picture a prompt, in their order. Raises ValueError when the LoRA does not fit the base model."""
+    def draw(self, request: DrawRequest, lora: Path | None, words: Path | None = None) -> list[Drawn]:
+        """One picture a prompt, in their order. Raises ValueError when the LoRA or its words do not fit the base model."""
         pipeline = self._pipeline
         if lora is not None:
             pipeline.load_lora_weights(str(lora), adapter_name=ADAPTER)
@@ -55,14 +56,15 @@ class Previewer:
         try:
             for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
                 _align(part)
-            pictures = self._pictures(request)
+            with own_words(pipeline, read_words(words) if words else None) as names:
+                pictures = self._pictures(request, names)
         finally:
             pipeline.unload_lora_weights()
         return [_drawn(picture) for picture in pictures]
 
-    def _pictures(self, request: DrawRequest) -> np.ndarray:
+    def _pictures(self, request: DrawRequest, names: list[str]) -> np.ndarray:
         pipeline, prompts = self._pipeline, request.prompts
-        texts = [prompt["text"] for prompt in prompts]
+        texts = [in_place_of(request.trigger, names, prompt["text"]) for prompt in prompts]
         negatives = [prompt["negative"] for prompt in prompts]
         states = encode_prompts(pipeline.tokenizer, pipeline.text_encoder, [*texts, *negatives], request.clip_skip)
         return pipeline(

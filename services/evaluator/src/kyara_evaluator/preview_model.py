@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from kyara.stage.v1.stage_pb2 import Digest
 from kyara_artifacts import open_store, put_picture
-from kyara_evaluator.request import DrawRequest
+from kyara_evaluator.request import DrawRequest, Lora
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,16 @@ class PreviewModel:
         """`sha256`, `size`, `width`, `height` and `finite` of each preview of a `DrawRequest`."""
         request = DrawRequest.from_json(value)
         with tempfile.TemporaryDirectory() as folder:
-            lora = None
-            if request.lora:
-                lora = Path(folder) / "lora.safetensors"
-                self._store.fetch(Digest(sha256=request.lora.sha256, size_bytes=request.lora.size), lora)
-            pictures = self._previewer.draw(request, lora)
+            lora, words = (self._fetched(each, Path(folder)) for each in (request.lora, request.words))
+            pictures = self._previewer.draw(request, lora, words)
         return [self._kept(picture.pixels, picture.finite) for picture in pictures]
+
+    def _fetched(self, file: Lora | None, folder: Path) -> Path | None:
+        if file is None:
+            return None
+        path = folder / f"{file.sha256}.safetensors"
+        self._store.fetch(Digest(sha256=file.sha256, size_bytes=file.size), path)
+        return path
 
     def _kept(self, pixels: Any, finite: bool) -> dict[str, Any]:
         digest, width, height = put_picture(self._store, pixels)

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Lora:
-    """A LoRA file in the store."""
+    """A LoRA file, or a file of its own words, in the store."""
 
     sha256: str
     size: int
@@ -27,6 +27,9 @@ class DrawRequest:
     guidance: float
     clip_skip: int
     lora_weight: float
+    words: Lora | None = None
+    """The save's own words, which stand in the trigger's place."""
+    trigger: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -35,4 +38,5 @@ class DrawRequest:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "DrawRequest":
         """What `to_json` wrote."""
-        return cls(**{**value, "lora": Lora(**value["lora"]) if value["lora"] else None})
+        files = {key: Lora(**value[key]) if value[key] else None for key in ("lora", "words")}
+        return cls(**{**value, **files})

@@ -1,6 +1,6 @@
 """The evaluator as a stage: previews by Ray, scores by the inference server, the best step by the rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inpu
     with stage_errors():
         catalogue().diffusion(params.preview_model)
         threshold = catalogue().ccip(params.ccip_model).threshold
-        result = await follow(ctx, ctx.settings.ray, _on_ray(ctx.settings, params, prompts, saves))
+        words = _words(FileSet.load(ctx.store, inputs["embeddings"]) if "embeddings" in inputs else FileSet(files=()))
+        result = await follow(ctx, ctx.settings.ray, _on_ray(ctx.settings, params, prompts, saves, words))
         previews = _previews(result["drawn"], prompts)
         seen, pictures = _seen(ctx, params, dataset, previews, result["drawn"])
     return outputs(ctx.store, params, saves, Scored.of(params, prompts, seen, pictures, previews, threshold))
@@ -51,7 +52,18 @@ def check(params: EvaluateParams) -> None:
             raise StageError.invalid(f"evaluator: {name} {getattr(params, name)} must be a multiple of 8")
 
 
-def _on_ray(settings: EvaluatorSettings, params: EvaluateParams, prompts: Sequence[DrawnPrompt], saves: FileSet) -> RayRun:
+def _words(embeddings: FileSet) -> dict[int, Lora]:
+    """The files of saves' own words by step."""
+    return {file.meta["step"]: Lora(file.sha256, file.size) for file in embeddings.files}
+
+
+def _on_ray(
+    settings: EvaluatorSettings,
+    params: EvaluateParams,
+    prompts: Sequence[DrawnPrompt],
+    saves: FileSet,
+    words: Mapping[int, Lora],
+) -> RayRun:
     steps: list[tuple[int, Lora | None]] = [(0, None)]
     steps += [(file.meta["step"], Lora(file.sha256, file.size)) for file in saves.files]
     requests = [
@@ -65,6 +77,8 @@ def _on_ray(settings: EvaluatorSettings, params: EvaluateParams, prompts: Sequen
             guidance=params.guidance,
             clip_skip=params.clip_skip,
             lora_weight=params.lora_weight or 1.0,
+            words=words.get(step),
+            trigger=params.trigger,
         )
         for step, lora in steps
     ]

@@ -26,6 +26,6 @@ class CharacterToLora(Part):
             await process.publish_character(name, packed)
         facts = await look_up(Activities.describe_dataset, dataset)
         trained = await process.train(name, dataset, facts.images)
-        judged = await process.evaluate(name, dataset, facts.core_tags, trained["saves"])
+        judged = await process.evaluate(name, dataset, facts.core_tags, trained)
         await process.publish_lora(name, packed, trained, judged)
         return await process.verdict_in(judged)

@@ -138,10 +138,10 @@ class Process:
         wanted = params.train(self._recipe, self._spec.seed, name, images)
         return await self._run("trainer", wanted, dataset=dataset)
 
-    async def evaluate(self, name: str, dataset: ArtifactRef, core_tags: list[str], saves: ArtifactRef) -> Outputs:
+    async def evaluate(self, name: str, dataset: ArtifactRef, core_tags: list[str], trained: Outputs) -> Outputs:
         """LoRA saves to previews, scores and the best of them."""
         wanted = params.evaluate(self._recipe, self._spec.seed, name, core_tags)
-        return await self._run("evaluator", wanted, dataset=dataset, saves=saves)
+        return await self._run("evaluator", wanted, dataset=dataset, **saves_in(trained))
 
     async def verdict_in(self, judged: Outputs) -> Verdict:
         """What the evaluator's scores say."""
@@ -157,7 +157,7 @@ class Process:
         """A LoRA with all that shows what it is, where the job says where to."""
         if self._spec.publish.WhichOneof("where"):
             shown = {each: judged[each] for each in ("previews", "scores", "sheet", "curve")}
-            shown |= {"dataset": packed["dataset"], "saves": trained["saves"]}
+            shown |= {"dataset": packed["dataset"], **saves_in(trained)}
             # Jobs from before datasets had repositories of their own go on as they began.
             if not workflow.patched("character-dataset"):
                 shown["packages"] = packed["packages"]
@@ -187,6 +187,11 @@ class Process:
             raise why from error
         self._report(status)
         return Outputs(status)
+
+
+def saves_in(trained: Outputs) -> dict[str, ArtifactRef]:
+    """A training's saves, and the words of their own where the recipe trains some."""
+    return {name: trained[name] for name in ("saves", "embeddings") if name in trained}
 
 
 async def look_up(activity: Callable[..., Awaitable[T]], *artifacts: Any) -> T:

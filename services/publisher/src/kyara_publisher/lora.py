@@ -13,6 +13,12 @@ _MARKS = {"recscore": "RecScore", "fidelity": "fidelity", "control": "control", 
 """Scores of a save that its page shows, and what they are called there."""
 
 
+_USE_OF_WORDS = (
+    "Each step's `.embedding.safetensors` holds words that were trained with it: put it where your program keeps embeddings, and "
+    "write the file's name where the prompts here have the trigger.\n"
+)
+
+
 @dataclass(frozen=True)
 class Lora:
     """What is published of a character."""
@@ -22,6 +28,8 @@ class Lora:
     recipe: str
     base_model: str
     saves: FileSet
+    embeddings: FileSet
+    """Words of the saves' own, a file for each; empty where none were trained."""
     previews: ImageSet
     scores: Mapping[str, Any]
     sheet: Digest
@@ -37,10 +45,11 @@ def lora_repository(store: Store, lora: Lora) -> Files:
     files: Files = {"previews.png": lora.sheet, "scores.png": lora.curve}
     for save in lora.saves:
         step = int(save.meta["step"])
-        files[f"{step}/{name}.safetensors"] = save.digest
         shown = _previews(step, lora.previews, prompts)
         files |= {f"{step}/previews/{path}": data for path, data in shown.items()}
-        files[f"{step}/{name}.zip"] = _archive(store, name, save.digest, shown)
+        models = {f"{name}.safetensors": save.digest, **_words(name, step, lora.embeddings)}
+        files |= {f"{step}/{path}": digest for path, digest in models.items()}
+        files[f"{step}/{name}.zip"] = _archive(store, models, shown)
     files["meta.json"] = json_file(_meta(lora))
     files[README] = _readme(lora, name)
     return files
@@ -65,9 +74,13 @@ def _info(preview: Image, prompt: Mapping[str, Any]) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _archive(store: Store, name: str, save: Digest, shown: Mapping[str, bytes | Digest]) -> Archive:
+def _words(name: str, step: int, embeddings: FileSet) -> dict[str, Digest]:
+    return {f"{name}.embedding.safetensors": file.digest for file in embeddings if file.meta["step"] == step}
+
+
+def _archive(store: Store, models: Mapping[str, Digest], shown: Mapping[str, bytes | Digest]) -> Archive:
     def entries() -> Iterator[tuple[str, bytes]]:
-        yield f"{name}.safetensors", store.get(save)
+        yield from ((path, store.get(digest)) for path, digest in models.items())
         for path, data in sorted(shown.items()):
             yield f"previews/{path}", data if isinstance(data, bytes) else store.get(data)
 
@@ -106,6 +119,7 @@ def _readme(lora: Lora, name: str) -> bytes:
         f"Trigger words: `{words}`\n",
         f"Best step: **{best}** of {max(step['step'] for step in steps)}, chosen by: {lora.scores['rule']}. "
         f"RecScore without the LoRA: {lora.scores['base']['recscore']:.3f}.\n",
+        *([_USE_OF_WORDS] if lora.embeddings.files else []),
         f"Trained on `{lora.base_model}` by recipe `{lora.recipe}` from {len(lora.dataset)} pictures "
         f"(dataset `{lora.dataset_sha256[:12]}`).\n",
         "![scores](scores.png)\n",

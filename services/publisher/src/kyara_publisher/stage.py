@@ -40,6 +40,7 @@ async def publish_lora(ctx: Context, params: PublishLoraParams, inputs: Inputs) 
         recipe=params.recipe,
         base_model=params.base_model,
         saves=FileSet.load(store, inputs["saves"]),
+        embeddings=FileSet.load(store, inputs["embeddings"]) if "embeddings" in inputs else FileSet(files=()),
         previews=ImageSet.load(store, inputs["previews"]),
         scores=get_json(store, inputs["scores"]),
         sheet=inputs["sheet"].digest,

@@ -51,7 +51,7 @@ Global___Prompt: _TypeAlias = Prompt  # noqa: Y015
 
 @_typing.final
 class EvaluateParams(_message.Message):
-    """`evaluator`: inputs `dataset`, `saves` -> `previews` (image-set; step, prompt and seed in the
+    """`evaluator`: inputs `dataset`, `saves`, maybe `embeddings` (a file for each save with words of its own) -> `previews` (image-set; step, prompt and seed in the
     metadata; step 0 is the base model without a LoRA), `scores` (JSON), `sheet` (PNG), `curve` (PNG),
     `best` (the chosen save, safetensors).
     """

@@ -74,7 +74,7 @@ Global___PublishDatasetParams: _TypeAlias = PublishDatasetParams  # noqa: Y015
 
 @_typing.final
 class PublishLoraParams(_message.Message):
-    """`publisher.lora`: inputs `saves`, `previews`, `scores`, `sheet`, `curve`, `dataset` -> `receipt`."""
+    """`publisher.lora`: inputs `saves`, maybe `embeddings`, `previews`, `scores`, `sheet`, `curve`, `dataset` -> `receipt`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
