@@ -1,11 +1,15 @@
-"""A character's name in, a scored LoRA out."""
+"""A character's name, or pictures of it, in; a scored LoRA out."""
 
 import json
+import shutil
 from pathlib import Path
 
 import yaml
+from google.protobuf.json_format import ParseDict
 
-from kyara_miniature.pictures import make_pictures
+from kyara.stage.v1.stage_pb2 import ArtifactRef
+from kyara_artifacts import ImageSet, open_store
+from kyara_miniature.pictures import draw_pictures, make_pictures
 from services.crawler.tests.booru_sites import BooruSite, Fault, Offer, serving
 from tests.servers.kyara import Kyara
 
@@ -34,3 +38,20 @@ def test_a_name_becomes_a_lora_of_what_sites_have(kyara: Kyara, sites: Path, tmp
     assert table["one"]["fetched"] + table["two"]["fetched"] == len(drawn) - 1
     assert table["dead"]["state"] == "failed"
     assert list((tmp_path / "out").rglob("*.safetensors"))
+
+
+def test_anchors_say_whom_to_keep_though_most_pictures_show_another(kyara: Kyara, tmp_path: Path) -> None:
+    mixed, anchors = tmp_path / "mixed", tmp_path / "anchors"
+    mixed.mkdir()
+    make_pictures(tmp_path / "aya", 8, count=18)
+    hana = make_pictures(tmp_path / "hana", 5, count=12)
+    draw_pictures(anchors, hana, 77, count=4)
+    for path in (*(tmp_path / "aya").iterdir(), *(tmp_path / "hana").iterdir()):
+        shutil.copy(path, mixed / f"{path.parent.name}-{path.name}")
+    order = ("character", str(mixed), "--name", "Hana", "--anchors", str(anchors), "--recipe", "miniature-quick")
+    job = kyara.ended(kyara.submit(*order, "--publish", str(tmp_path / "out")))
+    assert job["state"] == "JOB_STATE_SUCCEEDED", job.get("error")
+    cleaned = next(stage for stage in job["stages"] if stage["stage"] == "curator.web")
+    crops = ImageSet.load(open_store(f"file://{kyara.state}/store"), ParseDict(cleaned["outputs"]["crops"], ArtifactRef()))
+    assert {(crop.parent or "").split("-")[0] for crop in crops} == {"hana"}
+    assert len(crops) >= 10

@@ -57,6 +57,13 @@ def test_indexes_of_which_nothing_more_is_known_are_shown_without_it() -> None:
     assert shown.get().splitlines()[1].split() == ["0", "[bold]Aya[/]", "23"], "a name is no markup"
 
 
+def test_folders_of_a_character_that_are_not_there_are_said(tmp_path: Path) -> None:
+    for order in ((f"{tmp_path}/pictures",), ("Aya", "--anchors", f"{tmp_path}/pictures")):
+        done = kyara("submit", "character", *order, *NOBODY)
+        assert done.returncode == Exit.INVALID
+        assert "there is no" in done.stderr and "pictures" in done.stderr
+
+
 def test_an_unknown_command_or_option_is_wrong_usage() -> None:
     assert kyara("sumbit").returncode == Exit.INVALID
     assert kyara("jobs", "--limt", "3").returncode == Exit.INVALID
