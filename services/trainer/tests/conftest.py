@@ -9,19 +9,20 @@ import pytest
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara.trainer.v1.trainer_pb2 import AdapterParams, TrainParams
 from kyara_artifacts import Image, ImageSet, Store, open_store, put_picture
-from tests.servers.base_model import write_base_model
+from tests.servers.base_model import write_base_model, write_xl_base_model
 from tests.servers.ray import Head, ray_head
 
-SD15, SHALLOW = "nai", "meinamix_v11"
+SD15, SHALLOW, SDXL = "nai", "meinamix_v11", "sdxl"
 """Names in the catalogue under which the tests' models lie."""
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models: `nai` has SD 1.5's blocks, `meinamix_v11` a few only; both have hardly any width."""
+    """A folder of models: `nai` has SD 1.5's blocks, `meinamix_v11` a few only, `sdxl` those of SDXL; all are narrow."""
     folder = tmp_path_factory.mktemp("models")
     write_base_model(folder / SD15, like_sd15=True)
     write_base_model(folder / SHALLOW)
+    write_xl_base_model(folder / SDXL)
     return folder
 
 

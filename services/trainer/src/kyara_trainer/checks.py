@@ -32,10 +32,10 @@ def check(params: TrainParams) -> None:
             raise StageError.invalid(f"trainer: {name} {getattr(params, name)!r} is unknown; use {', '.join(known)}")
     if params.unet.rank < 1 and params.text_encoder.rank < 1:
         raise StageError.invalid("trainer: unet.rank and text_encoder.rank are both 0, so there is nothing to train; set one")
-    for name, adapter in (("unet", params.unet), ("text_encoder", params.text_encoder)):
-        _check_adapter(name, adapter)
     if params.unet.conv_rank and params.adapter != "locon":
         raise StageError.invalid(f"trainer: unet.conv_rank is {params.unet.conv_rank}, which only the adapter locon uses; set it")
+    for name, adapter in (("unet", params.unet), ("text_encoder", params.text_encoder)):
+        _check_adapter(name, adapter)
     if params.multires_noise_iterations and not 0 < params.multires_noise_discount <= 1:
         raise _wrong(params, "multires_noise_discount", "it must be above 0, and at most 1")
     if params.pivotal.words < 0 or (params.pivotal.words and not params.pivotal.learning_rate > 0):

@@ -55,6 +55,8 @@ class Training:
             base.unet.train()  # the UNet checkpoints only while it trains; it has no dropout that this would wake
         self.words = dict(words)
         self.weights = {**adapter.weights(base), **words}
+        for weight in self.weights.values():
+            weight.requires_grad_(True)  # peft freezes all but what it adds itself, the words too
         self._optimizer = make_optimizer(self.weights, params)
         self._scaler = torch.amp.grad_scaler.GradScaler(base.device.type, enabled=self._dtype == torch.float16)
         if params.torch_compile:
