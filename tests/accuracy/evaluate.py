@@ -180,7 +180,8 @@ def _has_colour(picture: Any, colour: str) -> float:
 
 
 def _ranked(one: Sequence[float], other: Sequence[float]) -> float:
-    return round(float(spearmanr(one, other)[0]), 3)
+    found: Any = spearmanr(one, other)
+    return round(float(found.statistic), 3)
 
 
 def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
