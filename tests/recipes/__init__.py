@@ -1,0 +1,1 @@
+"""Recipes tried from their YAML to the losses of a training."""
