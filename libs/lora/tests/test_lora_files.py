@@ -101,7 +101,7 @@ def test_a_summary_says_what_a_file_is(tmp_path: Path) -> None:
     (tmp_path / "hana.safetensors").write_bytes(write(community()))
     summary = summary_of(read(tmp_path / "hana.safetensors"))
     assert (summary.kind, summary.architecture, summary.dtypes, summary.hash_fits) == ("LoRA", "SD 1.5", ("float16",), True)
-    unet, text = summary.parts
+    text, unet = summary.parts
     assert (unet.name, unet.modules, dict(unet.ranks), dict(unet.scales)) == ("unet", 2, {4: 2}, {0.25: 2})
     wanted = np.sqrt(np.mean([np.mean(change**2) for name, change in changes(community()).items() if name.startswith("te")]))
     assert text.strength == pytest.approx(wanted, rel=1e-3)

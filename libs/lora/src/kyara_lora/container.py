@@ -64,7 +64,8 @@ def read(path: Path) -> LoraFile:
     except SafetensorError as error:
         raise BadFile(f"{path}: no safetensors file, or cut short: {error}") from error
     payload = data[8 + struct.unpack("<Q", data[:8])[0] :]
-    tensors = {name: _array(path, name, each) for name, each in found}
+    # The library gives them in the order of a randomly seeded hash.
+    tensors = {name: _array(path, name, each) for name, each in sorted(found, key=lambda pair: pair[0])}
     return LoraFile(tensors, _metadata(data), hashlib.sha256(payload).hexdigest())
 
 
