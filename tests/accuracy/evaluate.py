@@ -26,6 +26,8 @@ from kyara_crawler import stage as crawler
 from kyara_crawler.settings import CrawlerSettings
 from kyara_curator import stage as curator
 from kyara_curator.settings import CuratorSettings
+from kyara_detector import stage as detector
+from kyara_detector.settings import DetectorSettings
 from kyara_evaluator import stage as evaluator
 from kyara_evaluator.settings import EvaluatorSettings
 from kyara_inference import Inference, tag
@@ -107,7 +109,7 @@ def _run(out: Path, seed: int, given: dict[str, str]) -> dict[str, Any]:
 
 
 def _world(folder: Path, seed: int, given: dict[str, str]) -> World:
-    """A character's pictures, captioned by the tagger, and the first few of them."""
+    """A character's pictures, cleaned, cut and captioned as a job does it, and the first few of them."""
     character = make_character(FIRST_SEED + seed)
     draw_pictures(folder, character, seed, count=PICTURES)
     store = open_store(given["store"])
@@ -115,10 +117,12 @@ def _world(folder: Path, seed: int, given: dict[str, str]) -> World:
     curates = CuratorSettings.model_validate({key: given[key] for key in ("store", "listen", "inference")})
     pinned, _ = run_operation(crawler.OPERATIONS[0], params.resolve_folder(str(folder.resolve())), {}, store, crawls)
     images, _ = run_operation(crawler.OPERATIONS[1], params.collect(recipe_named("miniature")), pinned, store, crawls)
-    spec = JobSpec(seed=seed)
-    spec.dataset.name = "hana"
-    wanted = params.package(recipe_named("miniature"), spec, "hana")
-    packed, _ = run_operation(curator.OPERATIONS[1], wanted, {"crops": images["images"]}, store, curates)
+    recipe = recipe_named("miniature")
+    finds = DetectorSettings.model_validate({key: given[key] for key in ("store", "listen", "inference")})
+    figures, _ = run_operation(detector.OPERATIONS[0], params.detect(recipe), {"images": images["images"]}, store, finds)
+    cleaned, _ = run_operation(curator.OPERATIONS[2], params.web(recipe), {"images": figures["images"]}, store, curates)
+    wanted = params.package(recipe, JobSpec(seed=seed), "hana")
+    packed, _ = run_operation(curator.OPERATIONS[1], wanted, {"crops": cleaned["crops"]}, store, curates)
     dataset = ImageSet.load(store, packed["dataset"])
     return World(store, given, character, dataset, dataset.model_copy(update={"images": dataset.images[:FEW]}))
 
