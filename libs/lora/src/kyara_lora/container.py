@@ -72,15 +72,17 @@ def read(path: Path) -> LoraFile:
 def write(file: LoraFile) -> bytes:
     """The file's bytes, with the hashes that readers show; the same content gives the same bytes."""
     training = {name: value for name, value in file.metadata.items() if name.startswith("ss_")}
-    bare = _packed(file.tensors, training)
+    bare = packed(file.tensors, training)
     model_hash = hashlib.sha256(bare[8 + struct.unpack("<Q", bare[:8])[0] :]).hexdigest()
     legacy = hashlib.sha256(bare[_LEGACY_OFFSET : _LEGACY_OFFSET + _LEGACY_LENGTH]).hexdigest()[:8]
     hashes = {"sshs_model_hash": model_hash, "sshs_legacy_hash": legacy, "modelspec.hash_sha256": f"0x{model_hash}"}
-    return _packed(file.tensors, {**file.metadata, **hashes})
+    return packed(file.tensors, {**file.metadata, **hashes})
 
 
-def _packed(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """Everything in the order of its names: the library's own writer orders the metadata by a randomly seeded hash."""
+def packed(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file with everything in the order of its names: the library's own writer puts the metadata in the order of
+    a randomly seeded hash map.
+    """
     header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     parts: list[bytes] = []
     offset = 0

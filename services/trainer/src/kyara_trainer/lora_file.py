@@ -1,45 +1,34 @@
-"""The community's LoRA file: safetensors with the metadata that its readers look for, the same bytes every time.
+"""Torch's tensors as the files that the community reads: the same bytes every time, and no time of day in them.
 
-The names and hashes are those of kohya-ss/sd-scripts (`ss_*`, `sshs_*`) and of Stability AI's ModelSpec 1.0.0
-(`modelspec.*`). No time of day is in it, so that the same training gives the same file.
+The names and hashes in them are those of kohya-ss/sd-scripts (`ss_*`, `sshs_*`) and of Stability AI's ModelSpec 1.0.0
+(`modelspec.*`).
 """
 
-import hashlib
-import json
-import struct
 from collections.abc import Mapping
 
+import ml_dtypes
+import numpy as np
 import torch
 
-_DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-_LEGACY_OFFSET, _LEGACY_LENGTH = 0x100000, 0x10000
+from kyara_lora import LoraFile, packed, write
 
 
 def lora_file(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
     """A LoRA file of `tensors` and `metadata`, to which the hashes that readers show are added."""
-    training = {name: value for name, value in metadata.items() if name.startswith("ss_")}
-    bare = safetensors_bytes(tensors, training)
-    model_hash = hashlib.sha256(bare[8 + struct.unpack("<Q", bare[:8])[0] :]).hexdigest()
-    legacy = hashlib.sha256(bare[_LEGACY_OFFSET : _LEGACY_OFFSET + _LEGACY_LENGTH]).hexdigest()[:8]
-    hashes = {"sshs_model_hash": model_hash, "sshs_legacy_hash": legacy, "modelspec.hash_sha256": f"0x{model_hash}"}
-    return safetensors_bytes(tensors, {**metadata, **hashes})
+    return write(LoraFile(_arrays(tensors), dict(metadata)))
 
 
 def safetensors_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The safetensors format with everything in the order of its names.
+    """A file of `tensors` and `metadata` alone."""
+    return packed(_arrays(tensors), metadata)
 
-    The library's own writer puts the metadata in the order of a randomly seeded hash map.
-    """
-    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
-    parts: list[bytes] = []
-    offset = 0
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        data = tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
-        end = offset + len(data)
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        parts.append(data)
-        offset = end
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(parts)
+
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: _array(tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """NumPy has no bfloat16 of its own, so torch does not hand it over."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
