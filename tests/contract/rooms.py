@@ -75,7 +75,7 @@ ROOMS = (
         ),
         ("inference",),
     ),
-    Room("trainer", (Work("trainer", ("saves", "log")),), ("ray",), {"python": sys.executable}),
+    Room("trainer", (Work("trainer", ("saves", "log", "curve"), maybe=("embeddings",)),), ("ray",), {"python": sys.executable}),
     Room(
         "evaluator",
         (Work("evaluator", ("previews", "scores", "sheet", "curve", "best")),),
