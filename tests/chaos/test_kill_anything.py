@@ -13,6 +13,8 @@ from services.crawler.tests.booru_sites import BooruSite, Offer, serving
 from tests.servers.kyara import Kyara, kyara_up, outputs_of, wait_for
 
 TAG = "char_hana_(demo)"
+STEPS = 100
+"""Of the training: so many that it is still at work when it is killed."""
 UNDER_WAY = 3
 """Pictures that may be on their way when the crawler is killed."""
 
@@ -27,8 +29,10 @@ def episode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arguments(episode: Path, folder: Path) -> list[str]:
+    recipe = episode.with_name("long-enough.yaml")
+    recipe.write_text(f"extends: miniature-quick\ntraining: {{steps: {{rule: fixed, steps: {STEPS}}}}}\n")
     return [
-        *("video", str(episode), "--name", "chaos", "--recipe", "miniature-quick"),
+        *("video", str(episode), "--name", "chaos", "--recipe", str(recipe)),
         *("--max-characters", "1", "--publish", str(folder)),
     ]
 
