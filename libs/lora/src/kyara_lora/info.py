@@ -22,9 +22,9 @@ class Part:
 
     name: str
     modules: int = 0
-    ranks: Counter[int] = field(default_factory=Counter)
+    ranks: dict[int, int] = field(default_factory=dict)
     """Modules by rank."""
-    scales: Counter[float] = field(default_factory=Counter)
+    scales: dict[float, int] = field(default_factory=dict)
     """Modules by alpha / rank."""
     strength: float = 0.0
     """Root mean square of what the modules add to the network's weights."""
@@ -98,8 +98,8 @@ def _parts(file: LoraFile) -> tuple[Part, ...]:
         alpha = file.tensors.get(f"{name.removesuffix('.lora_down.weight')}.alpha")
         scale = float(alpha) / rank if alpha is not None else 1.0
         part.modules += 1
-        part.ranks[rank] += 1
-        part.scales[round(scale, 4)] += 1
+        part.ranks[rank] = part.ranks.get(rank, 0) + 1
+        part.scales[round(scale, 4)] = part.scales.get(round(scale, 4), 0) + 1
         product = up.reshape(up.shape[0], -1)[:, :rank].astype(np.float32) @ down.reshape(rank, -1).astype(np.float32)
         squares.setdefault(part.name, []).append(float(np.mean(product**2)) * scale**2)
     for name, part in parts.items():
