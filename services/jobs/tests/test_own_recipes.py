@@ -23,6 +23,17 @@ def test_it_may_have_a_shipped_recipes_name_and_extend_that(name: str) -> None:
     assert mine == recipe_named(name).model_copy(update={"name": f"my-{name}", "description": "mine"})
 
 
+@pytest.mark.parametrize("name", known_recipes())
+def test_a_file_may_be_called_as_the_recipe_that_it_extends(name: str) -> None:
+    mine = own_recipe(name, f"extends: {name}\ndescription: mine")
+    assert mine == recipe_named(name).model_copy(update={"description": "mine"})
+
+
+def test_a_recipe_cannot_extend_itself() -> None:
+    with pytest.raises(BadRecipe, match="extends: there is no recipe 'mine'"):
+        own_recipe("mine", "extends: mine")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -31,6 +42,7 @@ def test_it_may_have_a_shipped_recipes_name_and_extend_that(name: str) -> None:
         ("extends: v1.4\nevaluation: {prompts: [{name: x}]}", r"evaluation\.prompts\.0\.text: Field required"),
         ("extends: v1.4\ntraining: {unet: {rank: {rule: by_images, up_to: {few: 3}, above: 8}}}", r"up_to\.few"),
         ("extends: v9", r"extends: there is no recipe 'v9'; known recipes: .*v1\.4"),
+        ("extends: [v1.4]", r"extends: there is no recipe \"\['v1\.4'\]\""),
         ("training: {batch_size: 4}", r"description: Field required.*and \d+ more"),
         ("- one\n- two", "it must be sections"),
         ("a: [", "it is no YAML: .*line 1"),

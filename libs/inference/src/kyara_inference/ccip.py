@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 
-from kyara_artifacts import side_by_side
 from kyara_inference.catalogue import catalogue
 from kyara_inference.client import Inference
 
@@ -28,8 +27,7 @@ def embed(inference: Inference, model: str, images: Sequence[PIL.Image.Image]) -
     """Vectors of RGB `images`, each of one character: [n, 768] float32. Raises UnknownModel, InferenceError."""
     entry = catalogue().ccip(model)
     served = f"{model}-feat"
-    batches = inference.batches(served, images, 3 * entry.size**2 * 4)
-    stacks = (np.stack(list(side_by_side(lambda image: _encode(image, entry.size), some))) for some in batches)
+    stacks = inference.stacks(served, images, lambda image: _encode(image, entry.size), 3 * entry.size**2 * 4)
     found = inference.infer_each(served, ({"input": stack} for stack in stacks), "output")
     return np.concatenate([np.empty((0, FEATURES), np.float32), *found])
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from kyara_artifacts import side_by_side
 
 T = TypeVar("T")
 
@@ -81,6 +83,10 @@ class Inference:
         count = max(1, min(MAX_REQUEST_BYTES // item_bytes, self._largest_batch(model)))
         for start in range(0, len(items), count):
             yield items[start : start + count]
+
+    def stacks(self, model: str, items: Sequence[T], encode: Callable[[T], np.ndarray], item_bytes: int) -> Iterator[np.ndarray]:
+        """[b, ...] for each of `batches`, its items encoded side by side."""
+        return (np.stack(list(side_by_side(encode, some))) for some in self.batches(model, items, item_bytes))
 
     def infer(self, model: str, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """One output of one model. Raises InferenceError, InferenceUnavailable."""

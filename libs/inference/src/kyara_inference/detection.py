@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 
-from kyara_artifacts import Box, side_by_side
+from kyara_artifacts import Box
 from kyara_inference.catalogue import DetectorEntry, catalogue
 from kyara_inference.client import Inference
 
@@ -44,8 +44,7 @@ def detect(
         if wanted.kind not in entry.classes:
             raise ValueError(f"detector {model} knows {', '.join(entry.classes)}, not {wanted.kind!r}")
     width, height = entry.imgsz
-    batches = inference.batches(model, images, 3 * width * height * 4)
-    stacks = (np.stack(list(side_by_side(lambda image: _encode(image, entry), some))) for some in batches)
+    stacks = inference.stacks(model, images, lambda image: _encode(image, entry), 3 * width * height * 4)
     answers = inference.infer_each(model, ({"images": stack} for stack in stacks), "output0")
     outputs = (output for answer in answers for output in answer)
     return [

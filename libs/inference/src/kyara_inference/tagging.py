@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 
-from kyara_artifacts import side_by_side
 from kyara_inference.catalogue import catalogue
 from kyara_inference.client import Inference
 
@@ -20,8 +19,7 @@ def tag(inference: Inference, model: str, images: Sequence[PIL.Image.Image], thr
     entry = catalogue().tagger(model)
     labels = entry.labels(inference.models)
     general = [(place, name) for place, (name, category) in enumerate(labels) if category == GENERAL]
-    batches = inference.batches(model, images, 3 * entry.size**2 * 4)
-    stacks = (np.stack(list(side_by_side(lambda image: _encode(image, entry.size), some))) for some in batches)
+    stacks = inference.stacks(model, images, lambda image: _encode(image, entry.size), 3 * entry.size**2 * 4)
     found: list[dict[str, float]] = []
     for answer in inference.infer_each(model, ({"input": stack} for stack in stacks), "output"):
         for scores in answer:

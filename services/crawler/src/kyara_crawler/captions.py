@@ -1,6 +1,6 @@
 """Captions that lie beside the pictures of a folder, each a `.txt` of the picture's name: how every trainer keeps them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import PurePosixPath
 
 MOST_BYTES = 64 * 1024
@@ -12,7 +12,7 @@ def stem_of(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def is_caption(name: str, pictures: Iterable[str]) -> bool:
+def is_caption(name: str, pictures: Collection[str]) -> bool:
     """Whether a file is the caption of one of `pictures`, given as stems."""
     return PurePosixPath(name).suffix.lower() == _TEXT and stem_of(name) in pictures
 

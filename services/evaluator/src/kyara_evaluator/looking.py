@@ -7,6 +7,7 @@ import numpy as np
 
 from kyara_artifacts import Image, side_by_side
 from kyara_evaluator.copies import SIDE, layout_of
+from kyara_evaluator.scoring import shows_nothing
 from kyara_evaluator.settings import EvaluatorSettings
 from kyara_inference import Inference, embed, tag
 from kyara_inference.staging import pictures_of
@@ -27,6 +28,8 @@ class Looks:
     """[n, SIDE²]"""
     tags: list[dict[str, float]]
     """Empty without a tagger."""
+    empty: list[bool]
+    """Whether each shows nothing."""
 
 
 def look_at(
@@ -36,11 +39,13 @@ def look_at(
     kept: list[Image] = []
     vectors, layouts = [embed(inference, ccip, [])], [np.empty((0, SIDE * SIDE), np.float32)]
     tags: list[dict[str, float]] = []
+    empty: list[bool] = []
     for chunk in pictures_of(ctx, images, phase):
         pictures = [picture for _, picture in chunk]
         kept += [image for image, _ in chunk]
         vectors.append(embed(inference, ccip, pictures))
         layouts.append(np.stack(list(side_by_side(layout_of, pictures))))
+        empty += [shows_nothing(np.asarray(picture)) for picture in pictures]
         if tagger:
             tags += tag(inference, tagger, pictures, SEEN_AT_ALL)
-    return Looks(kept, np.concatenate(vectors), np.concatenate(layouts), tags)
+    return Looks(kept, np.concatenate(vectors), np.concatenate(layouts), tags, empty)

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
-from kyara_artifacts import FileSet, Image, ImageSet, read_picture
+from kyara_artifacts import FileSet, Image, ImageSet
 from kyara_evaluator.choice import RULES
 from kyara_evaluator.judging import Seen
 from kyara_evaluator.looking import look_at
 from kyara_evaluator.prompts import DrawnPrompt, prompts_of
 from kyara_evaluator.request import DrawRequest, Lora
 from kyara_evaluator.results import Scored, outputs
-from kyara_evaluator.scoring import Preview, shows_nothing
+from kyara_evaluator.scoring import Preview
 from kyara_evaluator.settings import EvaluatorSettings
 from kyara_inference import Inference, catalogue, differences, digests_of, local_path
 from kyara_inference.staging import stage_errors
@@ -130,10 +130,9 @@ def _seen(
         shown = look_at(ctx, inference, previews, params.ccip_model, params.tagger_model, "looking at the previews")
         pairs = differences(inference, params.ccip_model, np.concatenate([shown.vectors, known.vectors]))
     finite = [picture["finite"] for step in sorted(drawn, key=int) for picture in drawn[step]]
-    flat = [shows_nothing(np.asarray(read_picture(data))) for data in ctx.store.get_all([image.digest for image in previews])]
     judged = [
         Preview(image.step or 0, image.prompt or "", not ok or empty)
-        for image, ok, empty in zip(previews, finite, flat, strict=True)
+        for image, ok, empty in zip(previews, finite, shown.empty, strict=True)
     ]
     count = len(previews)
     seen = Seen(judged, pairs[:count, count:], pairs[count:, count:], shown.layouts, known.layouts, shown.tags)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from kyara_jobs.recipe import Recipe, UnknownRecipe, shipped, whole
+from kyara_jobs.recipe import Recipe, UnknownRecipe, merged, shipped, whole
 
 MOST_BYTES = 64 * 1024
 MOST_ERRORS = 5
@@ -31,8 +31,12 @@ def own_recipe(name: str, text: str) -> Recipe:
     """The recipe that `text` describes, called `name`. Raises BadRecipe."""
     if len(text.encode()) > MOST_BYTES:
         raise BadRecipe(f"it has more than {MOST_BYTES // 1024} KiB; a recipe is a page")
+    written = _mapping(text)
+    base = written.pop("extends", None)
     try:
-        return Recipe.model_validate({**whole(name, {**shipped(), name: _mapping(text)}), "name": name})
+        # Shipped recipes alone: one of the same name as the file is another one.
+        below = whole(str(base), shipped()) if base else {}
+        return Recipe.model_validate({**merged(below, written), "name": name})
     except UnknownRecipe as error:
         raise BadRecipe(f"extends: {error}") from error
     except ValidationError as error:
