@@ -8,7 +8,8 @@ place.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -39,19 +40,25 @@ class _Canvas:
     """Shares of differing pixels up to which it is one drawing, in all and in the worst spot (`make accuracy-video`)."""
 
 
-_FIGURE = _Canvas(side=16, width=64, height=80, middle=20, room=3, kept=24, spot=5, differs=(0.1, 0.45))
+_FIGURE = _Canvas(side=16, width=64, height=80, middle=20, room=3, kept=24, spot=5, differs=(0.1, 0.4))
 _FACE = _Canvas(side=64, width=82, height=82, middle=41, room=9, kept=100, spot=7, differs=(0.02, 0.5))
 _ALIKE = 18
+_SECOND = slice(None, None, 2)
 # What cannot be one drawing without a closer look: heads of another size, other tones in the coarse figure.
-_OTHER_SIZE, _OTHER_TONE, _OTHER_COLOUR = 0.25, 25.0, 12.0
+_OTHER_SIZE, _OTHER_TONE, _OTHER_COLOUR = 0.25, 16.0, 12.0
+# What differs coarsely by this share above the limit is not looked at finely.
+_FAR = 0.1
+# Scales at which parts are laid out are this far apart, so that a part is laid out once for many others.
+_LEVEL = 0.02
+_LAYERS_KEPT = 2048
 _FEWEST, _SEEN_OF_64 = 120, 45
 # The tones that lie on the head.
 _HEAD = slice(1, 4), slice(3, 5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """A greyscale part of a crop with a head or a face in it."""
+    """A part of a crop with a head or a face in it, told from others by being it."""
 
     picture: PIL.Image.Image
     """The part, shrunk when it is large."""
@@ -79,11 +86,10 @@ def drawing_of(picture: PIL.Image.Image, boxes: Sequence[Box]) -> Drawing | None
     if head is None:
         return None
     layers = picture.convert("YCbCr")
-    grey = layers.getchannel(0)
-    tall = max(1.0, head.y1 - head.y0)
     face = best_of(boxes, "face") or head
-    whole = Part(layers, _centre(head), 1.0, tall)
-    return Drawing(_part(grey, head, tall, _FIGURE), _part(grey, face, _side(face), _FACE), _tones(whole))
+    figure = _part(layers, head, max(1.0, head.y1 - head.y0), _FIGURE)
+    grey = replace(figure, picture=figure.picture.getchannel(0))
+    return Drawing(grey, _part(layers.getchannel(0), face, _side(face), _FACE), _tones(figure))
 
 
 def same_drawings(drawings: Sequence[Drawing | None]) -> list[int]:
@@ -95,19 +101,15 @@ def same_drawings(drawings: Sequence[Drawing | None]) -> list[int]:
     sizes = np.log([drawing.figure.side for _, drawing in known])
     tones = np.array([drawing.tones for _, drawing in known])
     kept = np.empty(0, np.int64)
+    layer = lru_cache(_LAYERS_KEPT)(_layer)
     for row, (place, drawing) in enumerate(known):
         near = (np.abs(sizes[kept] - sizes[row]) <= _OTHER_SIZE) & _toned_alike(tones[kept], tones[row])
-        original = next((known[other] for other in kept[near].tolist() if is_same(known[other][1], drawing)), None)
+        original = next((known[other] for other in kept[near].tolist() if _is_same(known[other][1], drawing, layer)), None)
         if original:
             found[place] = original[0]
         else:
             kept = np.append(kept, row)
     return found
-
-
-def is_same(one: Drawing, other: Drawing) -> bool:
-    """Whether two crops show one drawing."""
-    return _fits(one.figure, other.figure, _FIGURE) and _fits(one.face, other.face, _FACE)
 
 
 def _toned_alike(tones: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -122,13 +124,13 @@ def _toned_alike(tones: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 class _Layer(NamedTuple):
-    """A part on the canvas; pixels are int16."""
+    """A part on the canvas; pixels are uint8."""
 
     pixels: np.ndarray
     low: np.ndarray
-    """The least of each pixel and its eight neighbours."""
+    """What a pixel that is alike one of these nine, each pixel and its eight neighbours, has at least."""
     high: np.ndarray
-    """The greatest."""
+    """And at most."""
     seen: np.ndarray
     """Bool: what lies inside the crop."""
 
@@ -137,22 +139,35 @@ class _Layer(NamedTuple):
         return _Layer(*map(change, self))
 
 
-def _fits(one: Part, other: Part, canvas: _Canvas) -> bool:
+_LayerOf = Callable[[Part, float, _Canvas], _Layer]
+"""A part on a canvas, at so many px for one px of its crop."""
+
+
+def _is_same(one: Drawing, other: Drawing, layer: _LayerOf) -> bool:
+    return _fits(one.figure, other.figure, _FIGURE, layer) and _fits(one.face, other.face, _FACE, layer)
+
+
+def _fits(one: Part, other: Part, canvas: _Canvas, layer: _LayerOf) -> bool:
     # One scale for both: boxes of one thing differ a little in size, and a drawing seen again does not.
-    scale = canvas.side / float(np.sqrt(one.side * other.side))
-    total, spot = _differing(_layer(one, scale, canvas), _layer(other, scale, canvas), canvas)
+    level = round(float(np.log(one.side * other.side)) / 2 / _LEVEL)
+    scale = canvas.side / float(np.exp(level * _LEVEL))
+    total, spot = _differing(layer(one, scale, canvas), layer(other, scale, canvas), canvas)
     return total <= canvas.differs[0] and spot <= canvas.differs[1]
 
 
 def _differing(one: _Layer, other: _Layer, canvas: _Canvas) -> tuple[float, float]:
     """Share of differing pixels where `other` lies best on the middle of `one`, in all and in the worst spot; 1 where too
-    little of both is seen. The place is sought with every second pixel each way, then looked at whole, with those beside it."""
+    little of both is seen. Every second place is tried with every second pixel each way; where little differs, the best is
+    looked at whole, with those beside it."""
     inner = slice(canvas.room, -canvas.room)
     middle = one.each(lambda each: each[inner, inner])
     moved = other.each(lambda each: sliding_window_view(each, middle.seen.shape))
-    shares, _ = _shares(middle.each(lambda each: each[::2, ::2]), moved.each(lambda each: each[..., ::2, ::2]), _FEWEST / 4)
+    coarse = moved.each(lambda each: each[_SECOND, _SECOND, _SECOND, _SECOND])
+    shares, _ = _shares(middle.each(lambda each: each[_SECOND, _SECOND]), coarse, _FEWEST / 4)
     y, x = np.unravel_index(shares.argmin(), shares.shape)
-    beside = slice(max(0, y - 1), y + 2), slice(max(0, x - 1), x + 2)
+    if shares[y, x] > canvas.differs[0] + _FAR:
+        return float(shares[y, x]), 1.0
+    beside = slice(max(0, 2 * y - 1), 2 * y + 2), slice(max(0, 2 * x - 1), 2 * x + 2)
     shares, wrong = _shares(middle, moved.each(lambda each: each[beside]), _FEWEST)
     best = np.unravel_index(shares.argmin(), shares.shape)
     return float(shares[best]), _worst_spot(wrong[best], canvas.spot)
@@ -160,13 +175,13 @@ def _differing(one: _Layer, other: _Layer, canvas: _Canvas) -> tuple[float, floa
 
 def _shares(one: _Layer, moved: _Layer, fewest: float) -> tuple[np.ndarray, np.ndarray]:
     """Share of differing pixels [y, x] at each place of `moved` [y, x, h, w], 1 where fewer are seen, and which differ."""
-    off = np.maximum(one.pixels - moved.high, moved.low - one.pixels)
-    np.maximum(off, moved.pixels - one.high, out=off)
-    np.maximum(off, one.low - moved.pixels, out=off)
+    wrong = (one.pixels > moved.high) | (one.pixels < moved.low)
+    wrong |= moved.pixels > one.high
+    wrong |= moved.pixels < one.low
     both = one.seen & moved.seen
-    wrong = (off > _ALIKE) & both
-    count = both.sum(axis=(2, 3))
-    return np.where(count < fewest, 1.0, wrong.sum(axis=(2, 3)) / np.maximum(count, 1)), wrong
+    wrong &= both
+    count = both.sum(axis=(2, 3), dtype=np.uint16)
+    return np.where(count < fewest, 1.0, wrong.sum(axis=(2, 3), dtype=np.uint16) / np.maximum(count, 1)), wrong
 
 
 def _worst_spot(wrong: np.ndarray, side: int) -> float:
@@ -178,9 +193,10 @@ def _worst_spot(wrong: np.ndarray, side: int) -> float:
 
 def _layer(part: Part, scale: float, canvas: _Canvas) -> _Layer:
     pixels, seen = _laid_out(part, scale, canvas)
-    padded = np.pad(pixels.astype(np.int16), 1, mode="edge")
+    padded = np.pad(pixels, 1, mode="edge")
     around = [padded[y : y + canvas.height, x : x + canvas.width] for y in range(3) for x in range(3)]
-    return _Layer(around[4], np.minimum.reduce(around), np.maximum.reduce(around), seen)
+    low, high = np.minimum.reduce(around), np.maximum.reduce(around)
+    return _Layer(pixels, np.maximum(low, _ALIKE) - _ALIKE, np.minimum(high, 255 - _ALIKE) + _ALIKE, seen)
 
 
 def _tones(figure: Part) -> np.ndarray:

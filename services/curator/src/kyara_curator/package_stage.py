@@ -6,7 +6,8 @@ from typing import Any
 from kyara.curator.v1.curator_pb2 import PackageParams
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import File, FileSet, Image, ImageSet, canonical_json, contact_sheet, read_picture, ref, side_by_side
-from kyara_curator.dataset import CROP_KINDS, Context, make_dataset
+from kyara_curator.crops import CROP_KINDS, Context
+from kyara_curator.dataset import make_dataset
 from kyara_curator.packages import Form, write_zip
 from kyara_curator.readme import readme, samples
 from kyara_inference import Inference

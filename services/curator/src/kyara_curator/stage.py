@@ -6,7 +6,7 @@ from kyara_inference import digests_of
 from kyara_stage import Operation
 
 OPERATIONS = (
-    Operation(name="curator.clean", version=5, params=CleanParams, run=clean_stage.run),
-    Operation(name="curator.package", version=3, params=PackageParams, run=package_stage.run, models=digests_of),
-    Operation(name="curator.web", version=2, params=WebParams, run=web_stage.run, models=digests_of),
+    Operation(name="curator.clean", version=6, params=CleanParams, run=clean_stage.run),
+    Operation(name="curator.package", version=4, params=PackageParams, run=package_stage.run, models=digests_of),
+    Operation(name="curator.web", version=3, params=WebParams, run=web_stage.run, models=digests_of),
 )

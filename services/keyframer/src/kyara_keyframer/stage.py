@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
-from kyara_artifacts import Image, ImageSet, get_json, put_json
+from kyara_artifacts import Image, ImageSet, get_json, png_bytes, put_json
 from kyara_keyframer.container import TooLarge, VideoError
 from kyara_keyframer.parallel import Walker, Work
 from kyara_keyframer.picking import Dropped, Kept, Rules, Shot
 from kyara_keyframer.plan import Segment, segments
-from kyara_keyframer.png import png_bytes
 from kyara_keyframer.settings import KeyframerSettings
 from kyara_keyframer.video import Lost, Video
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError

@@ -1,4 +1,4 @@
-"""Frames as PNG, by the encoder that FFmpeg has: several times as fast as Pillow's, and of the same size."""
+"""Pictures as PNG, by the encoder that FFmpeg has: several times as fast as Pillow's, and of the same size."""
 
 from fractions import Fraction
 from typing import cast
@@ -13,10 +13,11 @@ _OPTIONS = {"pred": "up", "compression_level": "1"}
 """A row of a drawing is most often the one above; what is left needs no long search."""
 
 
-def png_bytes(picture: PIL.Image.Image) -> bytes:
-    """PNG of an RGB picture; the same px give the same bytes."""
+def png_bytes(picture: PIL.Image.Image | np.ndarray) -> bytes:
+    """PNG of a picture ([h, w, 3] uint8 RGB when an array); the same pixels give the same bytes, and nothing else is in them."""
+    pixels = picture if isinstance(picture, np.ndarray) else np.asarray(picture.convert("RGB"))
     codec = cast(VideoCodecContext, av.CodecContext.create("png", "w"))
-    codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, "rgb24"
+    codec.height, codec.width, codec.pix_fmt = *pixels.shape[:2], "rgb24"
     codec.time_base, codec.thread_count, codec.options = Fraction(1), 1, _OPTIONS
-    frame = VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
