@@ -3,7 +3,7 @@
 Imported by stages alone; the rest of this package knows nothing of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -15,6 +15,8 @@ from kyara_inference.client import InferenceError, InferenceUnavailable
 from kyara_stage import StageContext, StageError, StageSettings
 
 S = TypeVar("S", bound=StageSettings)
+T = TypeVar("T")
+R = TypeVar("R")
 
 # Decoded pictures held at a time: at 1080p about 50 MB.
 CHUNK = 8
@@ -40,6 +42,19 @@ def pictures_of(ctx: StageContext[S], images: Sequence[Image], phase: str) -> It
         if chunk:
             yield chunk
         ctx.progress(phase, min(start + CHUNK, len(images)), len(images), "images")
+
+
+def by_chunks(
+    ctx: StageContext[S], work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T], phase: str, unit: str
+) -> list[R]:
+    """What `work` gives for all of `items`, in order; it is called for a few at a time, and progress is told."""
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    found: list[R] = []
+    ctx.progress(phase, 0, len(items), unit)
+    for number, each in enumerate(side_by_side(work, chunks, AT_ONCE), 1):
+        found += each
+        ctx.progress(phase, min(number * CHUNK, len(items)), len(items), unit)
+    return found
 
 
 def _decoded(data: bytes) -> PIL.Image.Image | BadPicture:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import PIL.Image
 
 from kyara.curator.v1.curator_pb2 import PackageParams
-from kyara_artifacts import BadPicture, Box, Image, put_picture, read_picture, side_by_side
+from kyara_artifacts import BadPicture, Box, Image, put_picture, read_picture
 from kyara_curator.geometry import shortest_side
 from kyara_curator.looks import Print, first_seen, print_of
 from kyara_curator.names import UniqueNames
 from kyara_curator.settings import CuratorSettings
 from kyara_curator.three_stage import cuts_of, described
 from kyara_inference import Inference, KindThreshold, catalogue, detect, tag
-from kyara_inference.staging import AT_ONCE, CHUNK
+from kyara_inference.staging import by_chunks
 from kyara_stage import StageContext
 
 Context = StageContext[CuratorSettings]
@@ -47,15 +47,12 @@ def tagged_crops(ctx: Context, params: PackageParams, pictures: Sequence[Image],
 
     names = UniqueNames()
     crops: list[tuple[Image, Print]] = []
-    chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
-    for number, found in enumerate(side_by_side(cut_up, chunks, AT_ONCE)):
-        for each in found:
-            if isinstance(each, _Flawed):
-                ctx.reject(each.item, each.reason)
-            else:
-                name = names.take(each[0].name.removesuffix(".png"))
-                crops.append((each[0].model_copy(update={"name": name}), each[1]))
-        ctx.progress("cutting 3-stage crops", min((number + 1) * CHUNK, len(pictures)), len(pictures), "pictures")
+    for found in by_chunks(ctx, cut_up, pictures, "cutting 3-stage crops", "pictures"):
+        if isinstance(found, _Flawed):
+            ctx.reject(found.item, found.reason)
+        else:
+            image, print_ = found
+            crops.append((image.model_copy(update={"name": names.take(image.name.removesuffix(".png"))}), print_))
     return _without_repeats(ctx, crops, params.near_duplicate)
 
 

@@ -19,7 +19,7 @@ from kyara_curator.looks import is_monochrome, print_of
 from kyara_curator.settings import CuratorSettings
 from kyara_curator.web import Crop, Eyes, Glance, WebRules, clean_web
 from kyara_inference import Inference, catalogue, classify, differences, embed
-from kyara_inference.staging import CHUNK, stage_errors
+from kyara_inference.staging import by_chunks, stage_errors
 from kyara_stage import Inputs, Outputs, StageContext, StageError
 
 Context = StageContext[CuratorSettings]
@@ -76,14 +76,14 @@ def _glances(ctx: Context, params: WebParams, inference: Inference, images: Sequ
         return Glance(image, print_of(picture), is_monochrome(picture)), picture if models else None
 
     models = [model for model in (params.kind_model, params.rating_model) if model]
-    found: list[Glance] = []
-    for start in range(0, len(images), CHUNK):
-        some = list(side_by_side(glanced, images[start : start + CHUNK]))
-        good = [picture for _, picture in some if picture]
+
+    def labelled(some: Sequence[Image]) -> list[Glance]:
+        glances = list(side_by_side(glanced, some))
+        good = [picture for _, picture in glances if picture]
         kinds, ratings = (iter(_labels(inference, model, good)) for model in (params.kind_model, params.rating_model))
-        found += [replace(each, kind=next(kinds), rating=next(ratings)) if picture else each for each, picture in some]
-        ctx.progress("looking at pictures", len(found), len(images), "pictures")
-    return found
+        return [replace(each, kind=next(kinds), rating=next(ratings)) if picture else each for each, picture in glances]
+
+    return by_chunks(ctx, labelled, images, "looking at pictures", "pictures")
 
 
 def _labels(inference: Inference, model: str, pictures: Sequence[PIL.Image.Image]) -> list[str]:
@@ -99,14 +99,12 @@ def _crops(ctx: Context, params: WebParams, inference: Inference, candidates: Se
         cuts = [each.cut(picture) for each in group]
         return [(seen_as(each, crop, _framing_of(each)), crop) for each, crop in zip(group, cuts, strict=True)]
 
-    found: list[Crop] = []
-    groups = list(by_frame(candidates).values())
-    for start in range(0, len(groups), CHUNK):
-        some = [each for looks in side_by_side(looked_at, groups[start : start + CHUNK]) for each in looks]
-        vectors = embed(inference, params.ccip_model, [crop for _, crop in some])
-        found += [Crop(seen, vector) for (seen, _), vector in zip(some, vectors, strict=True)]
-        ctx.progress("looking at persons", min(start + CHUNK, len(groups)), len(groups), "pictures")
-    return found
+    def known(groups: Sequence[Sequence[Candidate]]) -> list[Crop]:
+        looks = [each for looks in side_by_side(looked_at, groups) for each in looks]
+        vectors = embed(inference, params.ccip_model, [crop for _, crop in looks])
+        return [Crop(seen, vector) for (seen, _), vector in zip(looks, vectors, strict=True)]
+
+    return by_chunks(ctx, known, list(by_frame(candidates).values()), "looking at persons", "pictures")
 
 
 def _framing_of(candidate: Candidate) -> Framing:
