@@ -54,6 +54,7 @@ class Cluster:
         self._config.write_text(json.dumps(_config(self._ports.head, most, idle_s)))
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._ports.dashboard}"
+        self.agent = f"http://127.0.0.1:{self._ports.agent}"
         self.environment = {**ray_environment(folder / "token"), **AUTOSCALER}
 
     def start(self) -> None:
@@ -66,7 +67,7 @@ class Cluster:
             environment = {**os.environ, **self.environment}
             self._process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
         give_up = time.monotonic() + START_S
-        while not ("Ray runtime started" in log.read_text() and head_is_ready(self.address, self.environment)):
+        while not ("Ray runtime started" in log.read_text() and head_is_ready(self.address, self.agent, self.environment)):
             assert self._process.poll() is None and time.monotonic() < give_up, log.read_text()[-3000:]
             time.sleep(0.2)
 

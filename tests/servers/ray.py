@@ -48,14 +48,14 @@ def _started(folder: Path, num_cpus: int, environment: dict[str, str]) -> tuple[
     log = folder / "head.log"
     for _ in range(STARTS):
         ports = HeadPorts(*(free_port() for _ in range(4)))
-        address = f"http://127.0.0.1:{ports.dashboard}"
+        address, agent = (f"http://127.0.0.1:{port}" for port in (ports.dashboard, ports.agent))
         command = head_command(ports, folder, num_cpus)
         with log.open("wb") as output:
             process = subprocess.Popen(command, env=os.environ, stdout=output, stderr=output, start_new_session=True)
         give_up = time.monotonic() + START_S
         while process.poll() is None and time.monotonic() < give_up:
             # The dashboard answers before `ray start` has decided whether its node came in time.
-            if "Ray runtime started" in log.read_text() and head_is_ready(address, environment):
+            if "Ray runtime started" in log.read_text() and head_is_ready(address, agent, environment):
                 return process, address
             time.sleep(0.2)
         _stop(process)

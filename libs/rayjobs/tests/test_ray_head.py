@@ -33,4 +33,4 @@ def test_the_token_is_written_once_and_only_its_owner_reads_it(tmp_path: Path) -
 
 
 def test_a_head_that_is_not_there_is_not_ready(tmp_path: Path) -> None:
-    assert not head_is_ready("http://127.0.0.1:1", ray_environment(tmp_path / "token"))
+    assert not head_is_ready("http://127.0.0.1:1", "http://127.0.0.1:1", ray_environment(tmp_path / "token"))

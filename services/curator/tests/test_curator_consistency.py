@@ -25,6 +25,18 @@ def test_a_cluster_is_waited_for_until_it_holds_enough() -> None:
     assert [share is None for share in found] == [each == 0 for each in [*first, *[0] * 20]]
 
 
+def test_the_character_of_most_pictures_is_kept_where_the_first_show_another() -> None:
+    who = [1] * 20 + [0] * 40
+    found = consistent(alike(who), SHARES)
+    assert [share is None for share in found] == [each == 0 for each in who]
+
+
+def test_where_none_is_on_most_pictures_the_first_say_whom_to_keep() -> None:
+    who = [0] * 15 + [1, 2, 3, 4] * 5
+    found = consistent(alike(who), SHARES)
+    assert [share is None for share in found] == [each == 0 for each in who]
+
+
 def test_no_cluster_ends_it_with_the_share() -> None:
     with pytest.raises(NoCluster, match="no cluster holds 60% of 20 pictures"):
         consistent(alike([0, 1] * 10), SHARES)

@@ -66,6 +66,21 @@ async def test_what_hangs_is_ended_and_started_again(tmp_path: Path) -> None:
         await supervisor.stop()
 
 
+async def test_what_does_not_come_up_in_time_is_started_once_more(tmp_path: Path) -> None:
+    late = program("late", 1)
+    supervisor = Supervisor([late], tmp_path, ready_s=10)
+    starting = asyncio.create_task(supervisor.start())
+    await until(lambda: pid_of(tmp_path, "late") is not None)
+    stopped = pid_of(tmp_path, "late")
+    assert stopped
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        await starting
+        assert pid_of(tmp_path, "late") != stopped and is_ready(late)
+    finally:
+        await supervisor.stop()
+
+
 async def test_what_never_comes_up_is_named_with_its_last_words(tmp_path: Path) -> None:
     broken = Program("broken", [sys.executable, "-c", "raise SystemExit('no such model')"], free_port(), "grpc")
     supervisor = Supervisor([program("quick", 0), broken], tmp_path)

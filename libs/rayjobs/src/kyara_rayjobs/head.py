@@ -6,7 +6,6 @@
 import os
 import secrets
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,23 +86,15 @@ def ray_environment(token_file: Path) -> dict[str, str]:
     }
 
 
-def head_is_ready(dashboard: str, environment: Mapping[str, str]) -> bool:
-    """Whether the head whose dashboard is at `dashboard` takes jobs and has a node to run them on."""
+def head_is_ready(dashboard: str, agent: str, environment: Mapping[str, str]) -> bool:
+    """Whether the head whose dashboard and agent are at these addresses takes jobs, and has a node to run them on."""
     token = Path(environment["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
     try:
         with httpx.Client(base_url=dashboard, headers=headers, timeout=5, trust_env=False) as client:
             # The dashboard answers before the node has joined, and leaves again when the node does not join.
             nodes = client.get("/nodes", params={"view": "summary"}).raise_for_status().json()["data"]["summary"]
-            return bool(nodes) and client.get("/api/jobs/").is_success
+            # The dashboard hands every job to the agent, and says nothing of it when none came up.
+            return bool(nodes) and client.get("/api/jobs/").is_success and client.get(f"{agent}/api/healthz").is_success
     except (httpx.HTTPError, ValueError, KeyError):
         return False
-
-
-def wait_for_head(dashboard: str, environment: Mapping[str, str], seconds: float = 90.0) -> None:
-    """Return once the head takes jobs. Raises TimeoutError."""
-    give_up = time.monotonic() + seconds
-    while not head_is_ready(dashboard, environment):
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"no Ray head takes jobs at {dashboard} after {seconds:.0f} s")
-        time.sleep(0.2)

@@ -1,8 +1,9 @@
 """CCIP consistency: which pictures of a web crawl show the character that most of them show.
 
-Source: cleaning of the published process. Every five pictures a cluster that holds most of them is looked for; from then
-on a picture is kept when it matches enough of those kept so far. With anchors, pictures surely of the character, no
-cluster is needed. The same pictures in the same order give the same answer.
+Source: cleaning of the published process. There a cluster that holds most of the pictures is looked for every five
+pictures, while they come; from then on a picture is kept when it matches enough of those kept so far. Here all pictures are
+there, so that what most of them show is looked for first: a folder may begin with somebody else. With anchors, pictures
+surely of the character, no cluster is needed. The same pictures in the same order give the same answer.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _FIRST, _STEP = 15, 5
-"""A cluster is looked for in this many pictures, and again after so many more."""
+"""Where no cluster holds most of all pictures, one is looked for in this many, and again after so many more."""
 
 
 class NoCluster(ValueError):
@@ -34,7 +35,7 @@ def consistent(same: np.ndarray, shares: Shares, anchors: int = 0) -> list[float
     `same` [n, n] bool says which pictures show the same character; it is symmetric. Raises NoCluster.
     """
     count = len(same)
-    kept = list(range(anchors)) if anchors else _cluster(same, shares.cluster)
+    kept = list(range(anchors)) if anchors else _cluster(same, shares)
     aside: dict[int, float] = {}
     for place in range(anchors, count):
         if place in kept:
@@ -47,13 +48,14 @@ def consistent(same: np.ndarray, shares: Shares, anchors: int = 0) -> list[float
     return [aside.get(place) for place in range(anchors, count)]
 
 
-def _cluster(same: np.ndarray, share: float) -> list[int]:
-    """The first cluster that is large enough: what is like the picture that is like most."""
+def _cluster(same: np.ndarray, shares: Shares) -> list[int]:
+    """A cluster that is large enough, of all or else of the first: what is like the picture that is like most, and like
+    enough of each other."""
     count = len(same)
-    for seen in (*range(_FIRST, count, _STEP), count):
+    for seen in (count, *range(_FIRST, count, _STEP)):
         near = same[:seen, :seen]
         middle = int(near.sum(axis=1).argmax()) if seen else 0
         members = np.flatnonzero(near[middle]).tolist() if seen else []
-        if members and len(members) >= share * seen:
-            return members
-    raise NoCluster(f"no cluster holds {share:.0%} of {count} pictures")
+        if members and len(members) >= shares.cluster * seen:
+            return [member for member in members if near[member, members].mean() >= shares.match]
+    raise NoCluster(f"no cluster holds {shares.cluster:.0%} of {count} pictures")

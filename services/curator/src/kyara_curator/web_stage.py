@@ -24,6 +24,9 @@ from kyara_stage import Inputs, Outputs, StageContext, StageError
 
 Context = StageContext[CuratorSettings]
 
+_CLOSE_UP = 0.8
+"""Height of the head in a close-up, of the picture's."""
+
 
 async def run(ctx: Context, params: WebParams, inputs: Inputs) -> Outputs:
     """Cut out the figure of every picture that shows the character, and say at each step what was set aside, and why."""
@@ -108,8 +111,12 @@ def _crops(ctx: Context, params: WebParams, inference: Inference, candidates: Se
 
 
 def _framing_of(candidate: Candidate) -> Framing:
-    """Nobody stands before the only figure of a picture; what else tells of a hidden face in video finds hats and glasses."""
-    return replace(framing_of(candidate.person, candidate.frame), occlusion=0.0)
+    """Nobody stands before the only figure of a picture; what else tells of a hidden face in video finds hats and glasses.
+    A picture that is nearly all head was framed so on purpose."""
+    framing = replace(framing_of(candidate.person, candidate.frame), occlusion=0.0)
+    head = best_of(candidate.boxes, "head")
+    is_close_up = head and head.y1 - head.y0 >= _CLOSE_UP * candidate.frame.height
+    return replace(framing, cut_off=0.0) if is_close_up else framing
 
 
 def _same(inference: Inference, params: WebParams, vectors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from kyara_rpc import is_serving
 def is_ready(program: Program) -> bool:
     """Ask the program itself."""
     if program.speaks == "ray":
-        return head_is_ready(f"http://{program.address}", program.environment)
+        return head_is_ready(f"http://{program.address}", f"http://{HOST}:{program.other_ports[-1]}", program.environment)
     service = "temporal.api.workflowservice.v1.WorkflowService" if program.name == "temporal" else ""
     return is_serving(program.address, service)
 

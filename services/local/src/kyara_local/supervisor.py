@@ -39,9 +39,10 @@ class CannotStart(Exception):
 class Supervisor:
     """The programs of one state folder."""
 
-    def __init__(self, programs: list[Program], state: Path, deaf_s: float = DEAF_S) -> None:
+    def __init__(self, programs: list[Program], state: Path, deaf_s: float = DEAF_S, ready_s: float = READY_WITHIN_S) -> None:
         self._programs = programs
         self._deaf_s = deaf_s
+        self._ready_s = ready_s
         self._state = state
         self._logs = state / "logs"
         self._running: dict[str, asyncio.subprocess.Process] = {}
@@ -72,7 +73,13 @@ class Supervisor:
         (self._state / "programs.json").unlink(missing_ok=True)
 
     async def _bring_up(self, program: Program) -> None:
-        await self._wait_until_ready(program)
+        if not await self._is_ready_in_time(program):
+            # Ray's head may come up without the agent that takes its jobs, and stays so.
+            log.warning("does not answer, starts again", program=program.name, seconds=self._ready_s)
+            _kill_group(self._running[program.name].pid)
+            await self._spawn(program)
+            if not await self._is_ready_in_time(program):
+                raise self._not_up(program, "does not answer")
         log.info("ready", program=program.name, address=program.address)
         self._watchers.append(asyncio.create_task(self._watch(program)))
 
@@ -88,15 +95,21 @@ class Supervisor:
             )
         self._write_down()
 
-    async def _wait_until_ready(self, program: Program) -> None:
+    async def _is_ready_in_time(self, program: Program) -> bool:
+        """Wait until a program answers, or should have. Raises CannotStart when it ends."""
         process = self._running[program.name]
-        until = time.monotonic() + READY_WITHIN_S
+        until = time.monotonic() + self._ready_s
         while not await asyncio.to_thread(is_ready, program):
-            if process.returncode is not None or time.monotonic() > until:
-                how = "does not answer" if process.returncode is None else f"ended with exit code {process.returncode}"
-                log_file = self._logs / f"{program.name}.log"
-                raise CannotStart(f"{program.name} {how}; {_last_line(log_file)} (log: {log_file})")
+            if process.returncode is not None:
+                raise self._not_up(program, f"ended with exit code {process.returncode}")
+            if time.monotonic() > until:
+                return False
             await asyncio.sleep(0.1)
+        return True
+
+    def _not_up(self, program: Program, how: str) -> CannotStart:
+        log_file = self._logs / f"{program.name}.log"
+        return CannotStart(f"{program.name} {how}; {_last_line(log_file)} (log: {log_file})")
 
     async def _watch(self, program: Program) -> None:
         pause = 0.2
@@ -127,7 +140,7 @@ class Supervisor:
 
     async def _deaf(self, program: Program) -> None:
         """Wait until the program has not answered for `deaf_s`; one that starts has longer for its first answer."""
-        heard = time.monotonic() + READY_WITHIN_S
+        heard = time.monotonic() + self._ready_s
         while time.monotonic() - heard < self._deaf_s:
             await asyncio.sleep(min(ASK_EVERY_S, self._deaf_s / 3))
             if await asyncio.to_thread(is_ready, program):
