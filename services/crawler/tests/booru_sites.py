@@ -38,6 +38,7 @@ class Offer:
     file_url: str | None = "own"
     md5: str | None = None
     source: str = ""
+    parent: int | None = None
 
     def __post_init__(self) -> None:
         self.data = self.data or png(self.id)
@@ -134,7 +135,7 @@ def _danbooru_post(site: BooruSite, each: Offer, words: dict[str, str]) -> dict:
         "image_height": 30,
         "file_size": len(each.data),
         "source": each.source,
-        "parent_id": None,
+        "parent_id": each.parent,
         "md5": each.md5,
         "file_url": site.link(each),
     }
@@ -153,7 +154,7 @@ def _moebooru(site: BooruSite, path: str, query: Query) -> tuple[int, object]:
     found = site.search(query["tags"].split(), (int(query.get("page", 1)) - 1) * count, count, words)
     posts = [
         {"id": e.id, "rating": words[e.rating], "tags": e.tags, "width": 40, "height": 30, "md5": e.md5, "file_size": len(e.data),
-         "file_url": site.link(e), "source": e.source, "parent_id": None, "created_at": 1700000000}
+         "file_url": site.link(e), "source": e.source, "parent_id": e.parent, "created_at": 1700000000}
         for e in found
     ]  # fmt: skip
     return 200, [site.post(post) for post in posts]
@@ -170,7 +171,7 @@ def _gelbooru(site: BooruSite, path: str, query: Query) -> tuple[int, object]:
     found = site.search(query["tags"].split(), int(query.get("pid", 0)) * count, count, words)
     posts = [
         site.post({"id": e.id, "rating": e.rating, "tags": e.tags, "width": 40, "height": 30, "hash": e.md5, "directory": 7,
-                   "image": f"{e.id}.png", "file_url": site.link(e), "source": e.source, "parent_id": 0})
+                   "image": f"{e.id}.png", "file_url": site.link(e), "source": e.source, "parent_id": e.parent or 0})
         for e in found
     ]  # fmt: skip
     attributes = {"@attributes": {"limit": count, "offset": 0, "count": len(site.offers)}}
@@ -194,7 +195,7 @@ def _e621(site: BooruSite, path: str, query: Query) -> tuple[int, object]:
 def _e621_post(site: BooruSite, each: Offer, words: dict[str, str]) -> dict:
     file = {"width": 40, "height": 30, "ext": "png", "size": len(each.data), "md5": each.md5, "url": site.link(each)}
     tags = {"general": each.tags.split(), "character": []}
-    more = {"sources": [each.source] if each.source else [], "relationships": {"parent_id": None}}
+    more = {"sources": [each.source] if each.source else [], "relationships": {"parent_id": each.parent}}
     return site.post({"id": each.id, "rating": words[each.rating], "file": file, "tags": tags, **more})
 
 

@@ -95,6 +95,13 @@ def test_the_same_picture_is_fetched_once_wherever_it_is(world: World) -> None:
     assert sum(row["left_out"].get("there already", 0) for row in crawled.sites.values()) == 2
 
 
+@pytest.mark.parametrize("family", ["danbooru", "moebooru", "gelbooru", "e621"])
+def test_versions_of_one_picture_come_after_all_others(world: World, family: str) -> None:
+    posts = [*offers(1), *offers(2, 3, parent=1), *offers(4, 5)]
+    world.site("one", family, posts)
+    assert world.crawl(limit=4).names == ["one-1", "one-4", "one-5", "one-2"]
+
+
 def test_pictures_that_turn_out_to_be_the_same_are_kept_once(world: World) -> None:
     world.site("one", "danbooru", [*offers(1), Offer(2, TAG, data=png(1) + b"\0", md5="")])
     assert world.crawl().rejected == {"one-2": "the same picture as one-1"}

@@ -80,21 +80,31 @@ async def _ask(wanted: Wanted, site: Site, source: Source, row: Row, queue: asyn
 
 
 async def _in_turn(wanted: Wanted, asked: list[tuple[Site, Row, asyncio.Queue[Post | None]]]) -> list[Post]:
+    """One of each site in turn; versions of pictures that are there wait until no site has another picture."""
     posts: list[Post] = []
     seen: set[str] = set()
+    versions: list[tuple[Site, Row, Post]] = []
     while asked and len(posts) < wanted.most:
         for each in list(asked):
             site, row, queue = each
-            post = await _next_good(wanted, row, queue, seen)
+            while (post := await _next_good(wanted, row, queue, seen)) and _family(post) in seen:
+                versions.append((site, row, post))
             if post is None:
                 asked.remove(each)
                 continue
+            seen.add(_family(post))
             posts.append(post)
             row.taken += 1
             if row.taken == site.most:
                 asked.remove(each)
             if len(posts) == wanted.most:
                 break
+    for site, row, post in versions:
+        if len(posts) < wanted.most and row.taken < (site.most or wanted.most):
+            posts.append(post)
+            row.taken += 1
+        else:
+            row.left_out["a version of one that is there"] += 1
     return posts
 
 
@@ -111,6 +121,13 @@ async def _next_good(wanted: Wanted, row: Row, queue: asyncio.Queue[Post | None]
             seen |= names
             return post
     return None
+
+
+def _family(post: Post) -> str:
+    """What versions of one picture have in common on a site, as far as it says so: the same drawing in other clothes, or
+    another mood."""
+    # Some sites say 0 where there is no parent.
+    return f"versions of {post.site}-{post.id if post.parent in ('', '0') else post.parent}"
 
 
 def _unwanted(post: Post, ratings: Collection[str]) -> str:
