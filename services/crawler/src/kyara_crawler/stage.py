@@ -89,5 +89,5 @@ def _apart(ctx: Context, files: Sequence[File]) -> tuple[list[File], dict[str, s
 
 OPERATIONS = (
     Operation(name="crawler.resolve", version=1, params=ResolveParams, run=resolve, cached=False),
-    Operation(name="crawler.collect", version=2, params=CollectParams, run=collect),
+    Operation(name="crawler.collect", version=3, params=CollectParams, run=collect),
 )
