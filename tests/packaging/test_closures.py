@@ -8,6 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
+# FFmpeg (av) is in every image: libs/artifacts writes all PNGs with its encoder.
 HEAVY = {
     "torch",
     "ray",
@@ -16,7 +17,6 @@ HEAVY = {
     "transformers",
     "onnxruntime",
     "temporalio",
-    "av",
     "libtorrent",
     "hdbscan",
     "scikit-learn",
@@ -31,7 +31,7 @@ HOLDS = {
     "evaluator": {"torch", "ray", "diffusers", "peft", "transformers", "scikit-learn"},
     "fetcher": {"libtorrent"},
     "jobs": {"temporalio"},
-    "keyframer": {"av"},
+    "keyframer": set(),
     "publisher": set(),
     "trainer": {"torch", "ray", "diffusers", "peft", "transformers"},
 }
