@@ -17,7 +17,7 @@ from kyara_artifacts import side_by_side
 T = TypeVar("T")
 
 # Below the 16 MB that Kyara's servers take in one message.
-MAX_REQUEST_BYTES = 3 << 20
+MAX_REQUEST_BYTES = 12 << 20
 TIMEOUT_S = 300.0
 IN_FLIGHT = 3
 """Requests of one call that are on their way at a time: two that a server works on, and one that waits."""
