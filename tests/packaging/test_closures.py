@@ -8,7 +8,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-# FFmpeg (av) is in every image: libs/artifacts writes all PNGs with its encoder.
 HEAVY = {
     "torch",
     "ray",
@@ -17,21 +16,22 @@ HEAVY = {
     "transformers",
     "onnxruntime",
     "temporalio",
+    "av",
     "libtorrent",
     "hdbscan",
     "scikit-learn",
 }
 HOLDS = {
     "cli": {"onnxruntime"},
-    "clusterer": {"hdbscan", "scikit-learn"},
-    "crawler": set(),
-    "curator": set(),
+    "clusterer": {"av", "hdbscan", "scikit-learn"},
+    "crawler": {"av"},
+    "curator": {"av"},
     "detector": set(),
     "embedder": set(),
-    "evaluator": {"torch", "ray", "diffusers", "peft", "transformers", "scikit-learn"},
+    "evaluator": {"av", "torch", "ray", "diffusers", "peft", "transformers", "scikit-learn"},
     "fetcher": {"libtorrent"},
     "jobs": {"temporalio"},
-    "keyframer": set(),
+    "keyframer": {"av"},
     "publisher": set(),
     "trainer": {"torch", "ray", "diffusers", "peft", "transformers"},
 }
