@@ -132,6 +132,11 @@ images:  ## Build kyara-<service> for each service. CONTAINER=podman, IMAGES="jo
 images-cuda:  ## Build the images of Ray's nodes with CUDA
 	@$(MAKE) -s images IMAGES="trainer evaluator" SUFFIX=-cuda BUILD="--build-arg TORCH_INDEX= $(BUILD)"
 
+.PHONY: test-report
+test-report: setup  ## The page of a run in a real Chromium, on a phone and on a desk: screenshots in out/report
+	@command -v chromium >/dev/null || $(BIN)/playwright install chromium
+	$(BIN)/python -m pytest -m slow tests/browser
+
 .PHONY: test-images
 test-images: setup  ## Images and pods: build three on a base made here, play them with podman, see jobs through
 	$(BIN)/python -m pytest -m slow tests/images

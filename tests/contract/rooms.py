@@ -78,7 +78,7 @@ ROOMS = (
     Room("trainer", (Work("trainer", ("saves", "log", "curve"), maybe=("embeddings",)),), ("ray",), {"python": sys.executable}),
     Room(
         "evaluator",
-        (Work("evaluator", ("previews", "scores", "sheet", "curve", "best")),),
+        (Work("evaluator", ("previews", "scores", "sheet", "curve", "report", "best")),),
         ("inference", "ray"),
         {"python": sys.executable},
     ),

@@ -77,7 +77,7 @@ async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_r
     stage: Stage, head: Head, inputs: dict[str, ArtifactRef], saves: FileSet
 ) -> None:
     outputs = await stage.run("a" * 64, PARAMS, inputs)
-    assert set(outputs) == {"previews", "scores", "sheet", "curve", "best"}
+    assert set(outputs) == {"previews", "scores", "sheet", "curve", "report", "best"}
     previews = ImageSet.load(stage.store, outputs["previews"])
     names = [prompt["name"] for prompt in get_json(stage.store, outputs["scores"])["prompts"]]
     assert names == ["pattern_0", "pattern_1", "plain"]
@@ -94,6 +94,7 @@ async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_r
     assert outputs["best"].digest == saves.files[1].digest
     assert read_picture(stage.store.get(outputs["curve"].digest)).width > 400
     assert read_picture(stage.store.get(outputs["sheet"].digest)).width > 300
+    assert b"kyara, blue hair" in stage.store.get(outputs["report"].digest)
 
     again = asyncio.create_task(stage.run("b" * 64, PARAMS, inputs))
     await until(lambda: bool(read_record(stage.store, f"evaluator/{'b' * 64}", "checkpoint")))

@@ -252,7 +252,7 @@ def work_of(action: Action, store: Store) -> Outputs:
             scores = put_json(
                 store, "scores", {"best_step": 160, "steps": [{"step": 80, "recscore": 0.5}, {"step": 160, "recscore": 0.75}]}
             )
-            others = {name: blob(store, name, name.encode()) for name in ("sheet", "curve", "best")}
+            others = {name: blob(store, name, name.encode()) for name in ("sheet", "curve", "report", "best")}
             return {"scores": scores, "previews": pictures(store, "previews", 2), **others}
         case _:
             return {"receipt": put_json(store, "receipt", action.stage)}

@@ -32,6 +32,8 @@ def test_a_video_job_walks_through_every_stage_to_a_scored_lora_per_character(
     params = TrainParams()
     stages.actions["whole", "trainer"].params.Unpack(params)
     assert (params.steps, params.base_model) == (240, "miniature-base")
+    shown = {"dataset", "saves", "previews", "scores", "sheet", "curve", "report"}
+    assert set(stages.actions["whole", "publisher.lora"].inputs) == shown
 
 
 def test_a_folder_of_pictures_becomes_one_lora(jobs: JobServiceStub) -> None:

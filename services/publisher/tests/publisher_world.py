@@ -72,6 +72,7 @@ def lora(store: Store) -> dict[str, ArtifactRef]:
         "scores": put_json(store, "scores", scores),
         "sheet": sheet(store),
         "curve": sheet(store),
+        "report": ref("report", store.put(b"<!doctype html>"), "text/html"),
         "dataset": dataset.save(store),
     }
 

@@ -68,6 +68,17 @@ def test_a_lora_is_published_with_its_best_step_first(tmp_path: Path, store: Sto
     readme = files["README.md"].decode()
     assert "`hana, blue hair`" in readme
     assert readme.index("| **12** |") < readme.index("| 24 |")
+    assert (files["report.html"], "(report.html)" in readme) == (b"<!doctype html>", True)
+
+
+def test_saves_that_were_judged_before_there_was_a_page_are_published_without_one(
+    tmp_path: Path, store: Store, settings: PublisherSettings
+) -> None:
+    inputs = {name: artifact for name, artifact in publisher_world.lora(store).items() if name != "report"}
+    run_operation(LORA, lora_params(Target(folder=str(tmp_path / "out"))), inputs, store, settings)
+    files = files_under(tmp_path / "out" / "hana")
+    assert "report.html" not in files
+    assert b"report.html" not in files["README.md"]
 
 
 def test_publishing_twice_writes_nothing_anew(tmp_path: Path, store: Store, settings: PublisherSettings) -> None:

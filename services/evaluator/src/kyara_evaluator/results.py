@@ -1,4 +1,4 @@
-"""What the evaluator gives: previews with their marks, the scores as JSON, a sheet, a curve, and the best save."""
+"""What the evaluator gives: previews with their marks, the scores as JSON, a sheet, a curve, a page, and the best save."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from kyara_evaluator.control import contradictions
 from kyara_evaluator.figures import preview_sheet, score_curve
 from kyara_evaluator.judging import PreviewMarks, Seen, Verdicts, judge
 from kyara_evaluator.prompts import DrawnPrompt
+from kyara_evaluator.report import Looked, report_html
 from kyara_evaluator.scoring import StepScore, best_step, eligible, score_steps
 from kyara_stage import Outputs
 
@@ -28,7 +29,8 @@ class Scored:
     recscores: list[StepScore]
     verdicts: Verdicts
     previews: list[Image]
-    images: int
+    pictures: Sequence[Image]
+    """Of the dataset."""
     threshold: float
 
     @classmethod
@@ -50,13 +52,18 @@ class Scored:
             _noted(image, marks, recscores, pictures[marks.nearest], corrupt=preview.corrupt)
             for image, marks, preview in zip(previews, verdicts.previews, seen.previews, strict=True)
         ]
-        return cls(prompts, recscores, verdicts, noted, len(pictures), threshold)
+        return cls(prompts, recscores, verdicts, noted, pictures, threshold)
+
+    def looked(self) -> list[Looked]:
+        """Each preview with the picture that it is most alike."""
+        marks = self.verdicts.previews
+        return [Looked(image, self.pictures[mark.nearest]) for image, mark in zip(self.previews, marks, strict=True)]
 
     def choice(self, params: EvaluateParams) -> tuple[int, str, dict[int, str]]:
         """The best step, the rule that chose it, and for each step why it was chosen or not."""
         _, *trained = self.recscores
-        published, rule = best_step(trained, self.images, params.min_steps_per_image)
-        allowed = {score.step for score in eligible(trained, self.images, params.min_steps_per_image)}
+        published, rule = best_step(trained, len(self.pictures), params.min_steps_per_image)
+        allowed = {score.step for score in eligible(trained, len(self.pictures), params.min_steps_per_image)}
         judged = [marks.judged() for marks in self.verdicts.steps if marks.step in allowed]
         if params.choice != "balanced":
             return published, rule, {score.step: _published_reason(score, published, allowed) for score in trained}
@@ -76,11 +83,15 @@ def outputs(store: Store, params: EvaluateParams, saves: FileSet, scored: Scored
     base, *trained = scored.recscores
     pictures = _pictures(store, scored.previews)
     names = [prompt.name for prompt in scored.prompts]
+    record = _record(params, scored, best, rule, why)
+    curve = score_curve(trained, base, scored.verdicts.steps, best)
+    report = report_html(store, params, record, pictures, scored.looked(), scored.pictures, curve)
     return {
         "previews": ImageSet(images=tuple(scored.previews), meta={"best_step": best}).save(store),
-        "scores": put_json(store, "scores", _record(params, scored, best, rule, why)),
+        "scores": put_json(store, "scores", record),
         "sheet": ref("sheet", store.put(preview_sheet(pictures, names, scored.recscores, best)), PNG),
-        "curve": ref("curve", store.put(score_curve(trained, base, scored.verdicts.steps, best)), PNG),
+        "curve": ref("curve", store.put(curve), PNG),
+        "report": ref("report", store.put(report), "text/html"),
         "best": _lora(next(file for file in saves.files if file.meta["step"] == best)),
     }
 
@@ -99,7 +110,7 @@ def _record(params: EvaluateParams, scored: Scored, best: int, rule: str, why: d
         "rule": rule,
         "scale": {"own": scored.verdicts.scale.own, "strangers": scored.verdicts.scale.strangers},
         "threshold": scored.threshold,
-        "images": scored.images,
+        "images": len(scored.pictures),
     }
 
 

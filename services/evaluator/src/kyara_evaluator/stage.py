@@ -139,4 +139,4 @@ def _seen(
     return seen, known.images
 
 
-OPERATIONS = (Operation(name="evaluator", version=3, params=EvaluateParams, run=run, models=digests_of),)
+OPERATIONS = (Operation(name="evaluator", version=4, params=EvaluateParams, run=run, models=digests_of),)

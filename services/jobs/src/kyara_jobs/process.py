@@ -157,6 +157,8 @@ class Process:
         """A LoRA with all that shows what it is, where the job says where to."""
         if self._spec.publish.WhichOneof("where"):
             shown = {each: judged[each] for each in ("previews", "scores", "sheet", "curve")}
+            # Saves that were judged before there was a page have none.
+            shown |= {each: judged[each] for each in ("report",) if each in judged}
             shown |= {"dataset": packed["dataset"], **saves_in(trained)}
             # Jobs from before datasets had repositories of their own go on as they began.
             if not workflow.patched("character-dataset"):

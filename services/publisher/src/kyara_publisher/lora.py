@@ -12,7 +12,7 @@ from kyara_publisher.repository import README, Files, json_file, safe_name, tabl
 _MARKS = {"recscore": "RecScore", "fidelity": "fidelity", "control": "control", "copies": "copies"}
 """Scores of a save that its page shows, and what they are called there."""
 
-
+_REPORT = "report.html"
 _USE_OF_WORDS = (
     "Each step's `.embedding.safetensors` holds words that were trained with it: put it where your program keeps embeddings, and "
     "write the file's name where the prompts here have the trigger.\n"
@@ -34,15 +34,19 @@ class Lora:
     scores: Mapping[str, Any]
     sheet: Digest
     curve: Digest
+    report: Digest | None
+    """The page of the run; saves that were judged before there was one have none."""
     dataset: ImageSet
     dataset_sha256: str
 
 
 def lora_repository(store: Store, lora: Lora) -> Files:
-    """`{step}/{name}.safetensors`, `{step}/{name}.zip`, `{step}/previews/`, `meta.json`, `README.md`."""
+    """`{step}/{name}.safetensors`, `{step}/{name}.zip`, `{step}/previews/`, `report.html`, `meta.json`, `README.md`."""
     name = safe_name(lora.name)
     prompts = {prompt["name"]: prompt for prompt in lora.scores["prompts"]}
     files: Files = {"previews.png": lora.sheet, "scores.png": lora.curve}
+    if lora.report:
+        files[_REPORT] = lora.report
     for save in lora.saves:
         step = int(save.meta["step"])
         shown = _previews(step, lora.previews, prompts)
@@ -122,6 +126,7 @@ def _readme(lora: Lora, name: str) -> bytes:
         *([_USE_OF_WORDS] if lora.embeddings.files else []),
         f"Trained on `{lora.base_model}` by recipe `{lora.recipe}` from {len(lora.dataset)} pictures "
         f"(dataset `{lora.dataset_sha256[:12]}`).\n",
+        *([f"All of it on one page: [{_REPORT}]({_REPORT}), to be opened in a browser.\n"] if lora.report else []),
         "![scores](scores.png)\n",
         "![previews](previews.png)\n",
         table(["step", *_MARKS.values(), "file", *prompts], rows),

@@ -45,6 +45,7 @@ async def publish_lora(ctx: Context, params: PublishLoraParams, inputs: Inputs) 
         scores=get_json(store, inputs["scores"]),
         sheet=inputs["sheet"].digest,
         curve=inputs["curve"].digest,
+        report=inputs["report"].digest if "report" in inputs else None,
         dataset=ImageSet.load(store, inputs["dataset"]),
         dataset_sha256=inputs["dataset"].digest.sha256,
     )
@@ -71,5 +72,5 @@ def _publish(ctx: Context, files: Files, target: Target, name: str, kind: Litera
 OPERATIONS = (
     Operation(name="publisher.dataset", version=2, params=PublishDatasetParams, run=publish_dataset),
     Operation(name="publisher.character", version=1, params=PublishDatasetParams, run=publish_character),
-    Operation(name="publisher.lora", version=4, params=PublishLoraParams, run=publish_lora),
+    Operation(name="publisher.lora", version=5, params=PublishLoraParams, run=publish_lora),
 )

@@ -10,11 +10,12 @@ WANTED = {
     ("curator.package", "sheet"): "dataset.png",
     ("evaluator", "sheet"): "previews.png",
     ("evaluator", "curve"): "scores.png",
+    ("evaluator", "report"): "report.html",
 }
 
 
 def write_pictures(store: Store, job: Job, out: Path) -> list[Path]:
-    """Write the contact sheets, previews and curves to `out`, those of a character in a folder of its own."""
+    """Write the contact sheets, previews, curves and reports to `out`, those of a character in a folder of its own."""
     written: list[Path] = []
     for stage in job.stages:
         for (name, output), file in WANTED.items():
