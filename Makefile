@@ -149,6 +149,10 @@ accuracy-video: setup  ## From episodes to characters against the truth: out/acc
 accuracy-web: setup  ## From a site's pictures with dirt to one character's dataset, against the truth: out/accuracy-web
 	$(BIN)/python -m tests.accuracy.web
 
+.PHONY: accuracy-train
+accuracy-train: setup  ## v1.0, v1.3 and v1.4 on the same characters, asked about pictures that none has seen: out/accuracy-train
+	$(BIN)/python -m tests.accuracy.train
+
 .PHONY: accuracy-evaluate
 accuracy-evaluate: setup  ## Saves that are underfit, good, overfit and deaf by construction, and which is chosen: out/accuracy-evaluate
 	$(BIN)/python -m tests.accuracy.evaluate
@@ -160,6 +164,10 @@ bench-video: setup  ## Key frames, figures and clustering beside peers, with rat
 .PHONY: bench-train
 bench-train: setup  ## A LoRA's steps and memory beside diffusers' script and a plain peft loop: out/bench-train
 	$(BIN)/python -m tests.bench.training
+
+.PHONY: bench-evaluate
+bench-evaluate: setup  ## Previews beside a plain diffusers loop, and RecScore of a thousand of them: out/bench-evaluate
+	$(BIN)/python -m tests.bench.evaluate
 
 .PHONY: bench-web
 bench-web: setup  ## Cleaning, crops and tags of a crawl beside a peer, with ratios: out/bench-web

@@ -14,20 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
-from kyara.jobs.v1.jobs_pb2 import JobSpec
 from kyara.trainer.v1.trainer_pb2 import TrainParams
-from kyara_artifacts import FileSet, ImageSet, Store, get_json, open_store, read_picture
-from kyara_crawler import stage as crawler
-from kyara_crawler.settings import CrawlerSettings
-from kyara_curator import stage as curator
-from kyara_curator.settings import CuratorSettings
-from kyara_detector import stage as detector
-from kyara_detector.settings import DetectorSettings
+from kyara_artifacts import FileSet, Image, ImageSet, Store, get_json, open_store, read_picture
 from kyara_evaluator import stage as evaluator
 from kyara_evaluator.settings import EvaluatorSettings
 from kyara_inference import Inference, tag
@@ -39,6 +33,7 @@ from kyara_miniature.script import FIRST_SEED
 from kyara_stage.testing import run_operation
 from kyara_trainer import stage as trainer
 from kyara_trainer.settings import TrainerSettings
+from tests.accuracy.packed import packed
 from tests.servers.inference import inference_server
 from tests.servers.ray import ray_head
 
@@ -47,6 +42,8 @@ PICTURES, FEW = 24, 5
 HONEST, SAVES, UNDERFIT, GOOD = 200, 10, 20, 120
 """Steps of the honest training, its saves, up to which step one is underfit, and from which it is good."""
 OVERFIT, DEAF = 400, 200
+SIDE, NEAR = 72, 32
+"""Px of a preview's side, and how far a colour may be from one of the character's, of 255."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +106,10 @@ def _world(folder: Path, seed: int, given: dict[str, str]) -> World:
     """A character's pictures, cleaned, cut and captioned as a job does it, and the first few of them."""
     character = make_character(FIRST_SEED + seed)
     draw_pictures(folder, character, seed, count=PICTURES)
-    store = open_store(given["store"])
-    crawls = CrawlerSettings.model_validate({key: given[key] for key in ("store", "listen")})
-    curates = CuratorSettings.model_validate({key: given[key] for key in ("store", "listen", "inference")})
-    pinned, _ = run_operation(crawler.OPERATIONS[0], params.resolve_folder(str(folder.resolve())), {}, store, crawls)
-    images, _ = run_operation(crawler.OPERATIONS[1], params.collect(recipe_named("miniature")), pinned, store, crawls)
-    recipe = recipe_named("miniature")
-    finds = DetectorSettings.model_validate({key: given[key] for key in ("store", "listen", "inference")})
-    figures, _ = run_operation(detector.OPERATIONS[0], params.detect(recipe), {"images": images["images"]}, store, finds)
-    cleaned, _ = run_operation(curator.OPERATIONS[2], params.web(recipe), {"images": figures["images"]}, store, curates)
-    wanted = params.package(recipe, JobSpec(seed=seed), "hana")
-    packed, _ = run_operation(curator.OPERATIONS[1], wanted, {"crops": cleaned["crops"]}, store, curates)
-    dataset = ImageSet.load(store, packed["dataset"])
-    return World(store, given, character, dataset, dataset.model_copy(update={"images": dataset.images[:FEW]}))
+    dataset = packed(folder, recipe_named("miniature"), "hana", seed, given)
+    return World(
+        open_store(given["store"]), given, character, dataset, dataset.model_copy(update={"images": dataset.images[:FEW]})
+    )
 
 
 def _saves(world: World, seed: int) -> tuple[dict[int, str], FileSet]:
@@ -161,23 +149,38 @@ def _evaluated(world: World, wanted: EvaluateParams, saves: FileSet, sheet: Path
 
 
 def _likeness(world: World, previews: ImageSet) -> dict[int, float]:
-    """How like the character each save draws, read back from its previews: its tags, and the colour of its hair."""
+    """How like the character each save draws, read back from its previews: what a tagger sees of its tags, and how much there
+    is of its colours beside how much the pictures of it have."""
     named = [image for image in previews if image.prompt != "stranger" and image.step]
-    pictures = [read_picture(data) for data in world.store.get_all([image.digest for image in named])]
+    colours = _colours(world.character)
+    wanted = np.mean([_shares(picture, colours) for picture in _pictures(world, world.dataset.images)], axis=0)
+    pictures = _pictures(world, named)
     with Inference(world.given["inference"]) as inference:
         seen = tag(inference, "miniature-tagger", pictures, 0.0)
     found: dict[int, list[float]] = {}
     for image, picture, tags in zip(named, pictures, seen, strict=True):
         traits = float(np.mean([tags.get(each, 0.0) for each in world.character.tags]))
-        found.setdefault(image.step or 0, []).append((traits + _has_colour(picture, world.character.hair_color)) / 2)
+        painted = float(np.minimum(1.0, _shares(picture, colours) / np.maximum(wanted, 1e-3)).mean())
+        found.setdefault(image.step or 0, []).append((traits + painted) / 2)
     return {step: float(np.mean(values)) for step, values in found.items()}
 
 
-def _has_colour(picture: Any, colour: str) -> float:
-    """0..1: whether enough of the picture is of about the colour `#rrggbb`; hair covers a seventh of a preview or more."""
-    wanted = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)])
-    near = np.abs(np.asarray(picture, dtype=np.int16) - wanted).max(axis=2) < 28
-    return min(1.0, float(near.mean()) * 7)
+def _pictures(world: World, images: Sequence[Image]) -> list[PIL.Image.Image]:
+    """The pictures, as small as previews are."""
+    decoded = (read_picture(data) for data in world.store.get_all([image.digest for image in images]))
+    return [picture.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS) for picture in decoded]
+
+
+def _colours(character: Character) -> np.ndarray:
+    """[n, 3]: of hair, eyes, skin and everything worn on the head, which outfits leave as they are."""
+    colours = [character.hair_color, character.eye_color, character.skin, *(colour for _, colour in character.accessories)]
+    return np.array([[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in dict.fromkeys(colours)])
+
+
+def _shares(picture: PIL.Image.Image, colours: np.ndarray) -> np.ndarray:
+    """[n]: share of the picture that is of about each colour."""
+    pixels = np.asarray(picture, dtype=np.int16).reshape(-1, 1, 3)
+    return (np.abs(pixels - colours).max(axis=2) < NEAR).mean(axis=0)
 
 
 def _ranked(one: Sequence[float], other: Sequence[float]) -> float:

@@ -37,7 +37,7 @@ SCRIPT_SHA256 = "6634df6b80bc428a4ed8229a3a7023dc8c7439dc2ed8e633dae2b12560a3958
 SCRIPT_URL = f"https://raw.githubusercontent.com/huggingface/diffusers/{COMMIT}/examples/text_to_image/{SCRIPT}"
 TORCHVISION = "torchvision==0.28.0"
 RUNS = 2
-SHORT, LONG = 8, 40
+SHORT, LONG = 10, 110
 """Steps of the two runs of a side."""
 BATCH, RANK, PICTURES = 8, 8, 48
 RESOLUTION, LARGER = 80, 1.5
@@ -80,7 +80,8 @@ def main() -> None:
         else:
             peers = {f"diffusers' {SCRIPT}": _diffusers(script, pictures, folder / "lora"), **peers}
         kyara = _kyara(store, dataset, RESOLUTION)
-        sides = _sides({"Kyara": kyara, **peers})
+        compiled = _kyara(store, dataset, RESOLUTION, compiled=True)
+        sides = _sides({"Kyara": kyara, "Kyara, torch_compile": compiled, **peers})
         growth = [_grown(folder, console, count, RESOLUTION) for count in GROWTH_PICTURES]
         growth += [_grown(folder, console, PICTURES, resolution) for resolution in GROWTH_RESOLUTIONS]
     _print(console, sides, growth)
@@ -145,9 +146,9 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 
-def _kyara(store: str, dataset: str, resolution: int) -> Command:
+def _kyara(store: str, dataset: str, resolution: int, *, compiled: bool = False) -> Command:
     module = [sys.executable, "-m", "tests.bench.trained", store, dataset]
-    return lambda steps: [*module, *map(str, (resolution, BATCH, steps, RANK, 0))]
+    return lambda steps: [*module, *map(str, (resolution, BATCH, steps, RANK, int(compiled)))]
 
 
 def _plain(pictures: Path) -> Command:

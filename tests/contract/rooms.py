@@ -78,7 +78,10 @@ ROOMS = (
     Room("trainer", (Work("trainer", ("saves", "log", "curve"), maybe=("embeddings",)),), ("ray",), {"python": sys.executable}),
     Room(
         "evaluator",
-        (Work("evaluator", ("previews", "scores", "sheet", "curve", "report", "best")),),
+        (
+            Work("evaluator", ("previews", "scores", "sheet", "curve", "report", "best")),
+            Work("evaluator.pin", ("saves",), ("embeddings",), cached=False),
+        ),
         ("inference", "ray"),
         {"python": sys.executable},
     ),

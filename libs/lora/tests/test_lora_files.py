@@ -150,3 +150,15 @@ def test_the_hash_is_that_of_the_tensors_as_they_lie_in_the_file(tmp_path: Path)
     (tmp_path / "x.safetensors").write_bytes(data)
     payload = data[8 + int.from_bytes(data[:8], "little") :]
     assert read(tmp_path / "x.safetensors").payload_sha256 == hashlib.sha256(payload).hexdigest()
+
+
+@pytest.mark.parametrize("second", [2, 3, 4, 5])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path: Path, second: int) -> None:
+    """A length of 640 begins with the bytes of a pickle of protocol 2."""
+    wanted = second * 256 + 128
+    tensors = {"lora_unet_mid_block.lora_down.weight": np.zeros((2, 2), np.float32)}
+    bare = len(write(LoraFile(tensors, {"ss_output_name": ""}))) - 16 - 8
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(write(LoraFile(tensors, {"ss_output_name": "x" * (wanted - bare)})))
+    assert path.read_bytes()[:2] == bytes([0x80, second])
+    assert set(read(path).tensors) == set(tensors)

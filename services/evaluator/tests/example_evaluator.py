@@ -1,13 +1,15 @@
-"""A tiny valid action for the evaluator, for the contract suite."""
+"""Tiny valid actions for the evaluator, for the contract suite."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, PinParams, Prompt
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import File, FileSet, Image, ImageSet, Store, put_picture
 from kyara_inference import local_path
@@ -57,3 +59,13 @@ def _lora() -> bytes:
         f"{module}.alpha": torch.tensor(1.0),
     }
     return save(tensors)
+
+
+def pinned(_: Store) -> tuple[PinParams, dict[str, ArtifactRef]]:
+    """A LoRA in a file."""
+    path = Path(tempfile.gettempdir()) / "kyara-example-lora.safetensors"
+    path.write_bytes(_lora())
+    return PinParams(path=str(path)), {}
+
+
+EXAMPLES = {"evaluator": example, "evaluator.pin": pinned}

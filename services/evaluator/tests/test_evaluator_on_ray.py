@@ -9,10 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
+from safetensors.torch import save
 
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
 from kyara.stage.v1.stage_pb2 import ArtifactRef, RunResponse
-from kyara_artifacts import FileSet, ImageSet, Store, get_json, read_picture
+from kyara_artifacts import File, FileSet, ImageSet, Store, get_json, read_picture
 from kyara_evaluator.settings import EvaluatorSettings
 from kyara_evaluator.stage import OPERATIONS
 from kyara_rayjobs.report import read_record
@@ -50,11 +52,14 @@ class Stage:
         )
         self.store, self.folder = store, folder
         self.events: list[RunResponse] = []
+        self.rejected: list[dict[str, str]] = []
 
     async def run(self, action: str, params: EvaluateParams, inputs: dict[str, ArtifactRef]) -> dict[str, ArtifactRef]:
         ctx = StageContext(action, self.store, self.settings, self.folder, self.events.append)
         async with asyncio.timeout(ENDS_S):
-            return await OPERATIONS[0].run(ctx, params, inputs)
+            outputs = await OPERATIONS[0].run(ctx, params, inputs)
+        self.rejected = ctx.rejected
+        return outputs
 
 
 @pytest.fixture
@@ -104,6 +109,23 @@ async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_r
     began = time.monotonic()
     assert await stage.run("c" * 64, PARAMS, inputs) == outputs
     print(f"an evaluation with the preview model in memory: {time.monotonic() - began:.1f} s")
+
+
+async def test_a_lora_of_another_architecture_is_set_aside_and_the_others_are_scored(
+    stage: Stage, inputs: dict[str, ArtifactRef], saves: FileSet
+) -> None:
+    module = "lora_unet_mid_block_attentions_0_transformer_blocks_9_attn1_to_q"
+    tensors = {f"{module}.lora_down.weight": torch.ones(4, 1280), f"{module}.lora_up.weight": torch.ones(1280, 4)}
+    digest = stage.store.put(save(tensors))
+    alien = File(name="xl.safetensors", sha256=digest.sha256, size=digest.size_bytes, meta={"step": 30})
+    both = FileSet(files=(*saves.files, alien)).save(stage.store)
+    outputs = await stage.run("e" * 64, PARAMS, {**inputs, "saves": both})
+    assert [step["step"] for step in get_json(stage.store, outputs["scores"])["steps"]] == [10, 20]
+    (aside,) = stage.rejected
+    assert aside["item"] == "xl.safetensors"
+    assert "does not fit the base model" in aside["reason"]
+    with pytest.raises(StageError, match="none of the 1 LoRAs"):
+        await stage.run("f" * 64, PARAMS, {**inputs, "saves": FileSet(files=(alien,)).save(stage.store)})
 
 
 async def test_an_unknown_model_is_the_users_error(stage: Stage, inputs: dict[str, ArtifactRef]) -> None:

@@ -14,7 +14,17 @@ from typing import Any
 from google.rpc import code_pb2
 from temporalio.client import Client
 
-from kyara.jobs.v1.jobs_pb2 import CancelJobRequest, CharacterJob, DatasetJob, JobSpec, JobState, NameClustersRequest, Reference
+from kyara.jobs.v1.jobs_pb2 import (
+    ApproveLorasRequest,
+    CancelJobRequest,
+    CharacterJob,
+    DatasetJob,
+    EvaluationJob,
+    JobSpec,
+    JobState,
+    NameClustersRequest,
+    Reference,
+)
 from kyara.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_artifacts import open_store
@@ -74,6 +84,23 @@ def published(jobs: JobServiceStub, _: ScriptedStages) -> str:
     return create(jobs, JobSpec(recipe="v1.4", salt="published", character=aya, publish=shown))
 
 
+def approved(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """Two LoRAs that wait: one is published, one is not."""
+    spec = video_spec("approved", max_characters=2)
+    spec.approve = True
+    job_id = create(jobs, spec)
+    until(jobs, job_id, [JobState.JOB_STATE_WAITING])
+    jobs.ApproveLoras(ApproveLorasRequest(id=job_id, characters=[1]))
+    jobs.ApproveLoras(ApproveLorasRequest(id=job_id, refuse=True))
+    return job_id
+
+
+def evaluated(jobs: JobServiceStub, _: ScriptedStages) -> str:
+    """A LoRA from anywhere."""
+    wanted = EvaluationJob(name="Aya", lora="/loras/aya.safetensors", folder="/pictures")
+    return create(jobs, JobSpec(recipe="v1.4", salt="evaluated", evaluation=wanted))
+
+
 def cancelled(jobs: JobServiceStub, stages: ScriptedStages) -> str:
     """Cancelled while both characters train."""
     gate = stages.hold("cancelled", "trainer")
@@ -102,6 +129,8 @@ SCENARIOS: tuple[Callable[[JobServiceStub, ScriptedStages], str], ...] = (
     anchored,
     dataset,
     published,
+    approved,
+    evaluated,
     cancelled,
     failed,
 )

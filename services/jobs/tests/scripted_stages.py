@@ -248,6 +248,8 @@ def work_of(action: Action, store: Store) -> Outputs:
             params = TrainParams()
             action.params.Unpack(params)
             return {"saves": files(store, f"{params.output_name}-{params.steps}"), "log": put_json(store, "log", [])}
+        case "evaluator.pin":
+            return {"saves": files(store, "hers"), "embeddings": files(store, "hers.embedding")}
         case "evaluator":
             scores = put_json(
                 store, "scores", {"best_step": 160, "steps": [{"step": 80, "recscore": 0.5}, {"step": 160, "recscore": 0.75}]}

@@ -54,7 +54,8 @@ def read(path: Path) -> LoraFile:
     if size > LARGEST:
         raise BadFile(f"{path}: {size} bytes are no LoRA; at most {LARGEST} are read")
     data = path.read_bytes()
-    if data.startswith(_PICKLES):
+    # The length of a safetensors header may look like the beginning of a pickle; then comes the header itself.
+    if data.startswith(_PICKLES) and data[8:9] != b"{":
         raise BadFile(
             f"{path}: this is a pickle, which runs whatever its maker put into it; ask for a .safetensors, or convert it on a "
             "machine that you can lose: safetensors.torch.save_file(torch.load(file, weights_only=True), out)"

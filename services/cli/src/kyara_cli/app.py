@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kyara_cli import demo, garbage, jobs, local, lora, models, recipes, submit, token
+from kyara_cli import demo, garbage, jobs, local, lora, models, recipes, reports, submit, token
 from kyara_cli.exits import CommandError
 from kyara_cli.options import AsJson
 from kyara_cli.output import print_json
@@ -22,9 +22,20 @@ app.add_typer(submit.app, name="submit")
 app.add_typer(models.app, name="models")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(lora.app, name="lora")
-for command in (jobs.jobs, jobs.watch, jobs.show, jobs.cancel, jobs.retry, jobs.forget, jobs.clusters, jobs.name):
+for command in (
+    jobs.jobs,
+    jobs.watch,
+    jobs.show,
+    jobs.cancel,
+    jobs.retry,
+    jobs.forget,
+    jobs.clusters,
+    jobs.name,
+    jobs.approve,
+    jobs.refuse,
+):
     app.command()(command)
-for command in (local.up, local.status, garbage.gc, demo.demo, token.token):
+for command in (reports.report, reports.evaluate, local.up, local.status, garbage.gc, demo.demo, token.token):
     app.command()(command)
 
 

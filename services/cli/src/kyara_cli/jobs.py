@@ -1,4 +1,4 @@
-"""Commands on jobs: list, watch, show, cancel, retry, forget, clusters, name."""
+"""Commands on jobs: list, watch, show, cancel, retry, forget, clusters, name, approve, refuse."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kyara.jobs.v1.jobs_pb2 import (
+    ApproveLorasRequest,
     CancelJobRequest,
     CharacterStatus,
     ForgetJobRequest,
@@ -17,15 +18,14 @@ from kyara.jobs.v1.jobs_pb2 import (
     RetryJobRequest,
     StageStatus,
 )
-from kyara_artifacts import Store, StoreError, get_json, open_store
+from kyara_artifacts import Store, StoreError, get_json
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
 from kyara_cli.exits import CommandError, Exit
-from kyara_cli.options import Address, AsJson, JobId
+from kyara_cli.options import Address, AsJson, JobId, StoreUrl, store_at
 from kyara_cli.output import as_json_data, cluster_table, console, job_list, job_page, print_json
 from kyara_cli.watch import follow
 
-LOCAL_STORE = Path(".kyara/store")
-"""Where `kyara up` keeps what it makes, unless told otherwise."""
+Indexes = Annotated[list[int], typer.Argument(metavar="[INDEX]...", help="Characters by index; all that wait when left out.")]
 _NAMING = re.compile(r"(\d{1,6})=(.+)", re.ASCII | re.DOTALL)
 
 
@@ -77,9 +77,7 @@ def forget(job_id: JobId, address: Address = "127.0.0.1:7400") -> None:
 
 def clusters(
     job_id: JobId,
-    store: Annotated[
-        str, typer.Option(envvar="KYARA_STORE", help=f"Address of Kyara's store; the one in {LOCAL_STORE} when left out.")
-    ] = "",
+    store: StoreUrl = "",
     sheet: Annotated[Path, typer.Option(help="PNG to write the contact sheet to: a row for each index.")] = Path("clusters.png"),
     address: Address = "127.0.0.1:7400",
     as_json: AsJson = False,
@@ -89,7 +87,7 @@ def clusters(
         job = service.GetJob(GetJobRequest(id=job_id), timeout=CALL_WITHIN_S).job
     stage = _clusterer_of(job)
     try:
-        kept = _store_at(store)
+        kept = store_at(store)
         kept.fetch(stage.outputs["sheet"].digest, sheet)
         portraits = _portraits(kept, stage)
     except (StoreError, OSError, ValueError) as error:
@@ -117,6 +115,32 @@ def name(
     with jobs_at(address) as service:
         request = NameClustersRequest(id=job_id, names=given)
         _say(service.NameClusters(request, timeout=CALL_WITHIN_S).job, as_json)
+
+
+def approve(
+    job_id: JobId,
+    indexes: Indexes = [],  # noqa: B006 - as in submit
+    address: Address = "127.0.0.1:7400",
+    as_json: AsJson = False,
+) -> None:
+    """Let LoRAs of a job submitted with --approve be published; `kyara report` shows them."""
+    _decide(job_id, indexes, False, address, as_json)
+
+
+def refuse(
+    job_id: JobId,
+    indexes: Indexes = [],  # noqa: B006 - as in submit
+    address: Address = "127.0.0.1:7400",
+    as_json: AsJson = False,
+) -> None:
+    """Say that LoRAs of a job submitted with --approve are not to be published; they stay in the store."""
+    _decide(job_id, indexes, True, address, as_json)
+
+
+def _decide(job_id: str, indexes: list[int], refused: bool, address: str, as_json: bool) -> None:
+    with jobs_at(address) as service:
+        request = ApproveLorasRequest(id=job_id, characters=indexes, refuse=refused)
+        _say(service.ApproveLoras(request, timeout=CALL_WITHIN_S).job, as_json)
 
 
 def _named(texts: list[str]) -> dict[int, str]:
@@ -150,13 +174,6 @@ def _described(character: CharacterStatus) -> dict[str, Any]:
     """An index by what the job says of it."""
     told = {"index": character.index, "name": character.name, "images": character.images}
     return told | ({"likeness": as_json_data(character.likeness)} if character.HasField("likeness") else {})
-
-
-def _store_at(url: str) -> Store:
-    if not url and not LOCAL_STORE.is_dir():
-        where = f"there is none in {LOCAL_STORE}"
-        raise CommandError(Exit.INVALID, f"give --store (or KYARA_STORE), the address of the store of this Kyara; {where}")
-    return open_store(url or LOCAL_STORE.resolve().as_uri())
 
 
 def _portraits(store: Store, clusterer: StageStatus) -> dict[int, dict[str, Any]]:

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kyara.jobs.v1.jobs_pb2 import CharacterStatus, Job, JobState, StageStatus
+from kyara.jobs.v1.jobs_pb2 import Approval, CharacterStatus, Job, JobState, StageStatus
 
 console = Console()
 BAR = 12
@@ -87,10 +87,18 @@ def job_page(job: Job) -> RenderableType:
         parts.append(_characters(job))
     if job.error:
         parts.append(Text(f"{job.error_code}: {job.error}", style="red"))
-    if job.state == JobState.JOB_STATE_WAITING:
-        hint = f"waits for names: `kyara clusters {job.id}`, then `kyara name {job.id} 0=NAME 1=drop ...`"
+    if hint := _hint(job):
         parts.append(Text(hint, style="magenta"))
     return Group(*parts)
+
+
+def _hint(job: Job) -> str:
+    """What a job waits for, and what to do about it."""
+    if any(each.approval == Approval.APPROVAL_WAITING for each in job.characters):
+        return f"waits for approval: `kyara report {job.id}`, then `kyara approve {job.id}` or `kyara refuse {job.id}`"
+    if job.state == JobState.JOB_STATE_WAITING:
+        return f"waits for names: `kyara clusters {job.id}`, then `kyara name {job.id} 0=NAME 1=drop ...`"
+    return ""
 
 
 def _stages(job: Job) -> Table:
@@ -155,4 +163,10 @@ def _characters(job: Job) -> Table:
 
 def _state(character: CharacterStatus) -> Text:
     """How a character stands; nothing is said of one that is not trained."""
-    return state_word(character.state) if character.state else Text()
+    match character.approval:
+        case Approval.APPROVAL_WAITING:
+            return Text("waits for approval", style="magenta")
+        case Approval.APPROVAL_REFUSED:
+            return Text("not published", style="yellow")
+        case _:
+            return state_word(character.state) if character.state else Text()

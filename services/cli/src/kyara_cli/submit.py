@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kyara.crawler.v1.crawler_pb2 import WebSource
-from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, DatasetJob, JobSpec, Reference, VideoJob
+from kyara.jobs.v1.jobs_pb2 import CharacterJob, CreateJobRequest, DatasetJob, Job, JobSpec, Reference, VideoJob
 from kyara.publisher.v1.publisher_pb2 import Target
 from kyara_cli.client import CALL_WITHIN_S, jobs_at
 from kyara_cli.exits import CommandError, Exit
@@ -21,6 +21,7 @@ app = typer.Typer(help="Start a job.", no_args_is_help=True)
 Name = Annotated[str, typer.Option(help="What to call the job and what it publishes.")]
 Recipe = Annotated[str, typer.Option(metavar="NAME|FILE", help="A recipe's name, such as v1.4, or a YAML of your own.")]
 Publish = Annotated[str, typer.Option(metavar="FOLDER|hub:OWNER", help="Where results go.")]
+Approve = Annotated[bool, typer.Option("--approve", help="Publish nothing before `kyara approve`.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 RequestId = Annotated[str, typer.Option(help="The same id gives the same job; one is made up when it is left out.")]
 Salt = Annotated[str, typer.Option(help="Do work again that has a result, under this new word.")]
@@ -33,6 +34,7 @@ def video(
     name: Name = "",
     recipe: Recipe = "v1.4",
     publish: Publish = "published",
+    approve: Approve = False,
     wait_for_names: Annotated[bool, typer.Option(help="Stop after clustering until `kyara name`.")] = False,
     max_characters: Annotated[int, typer.Option(min=0, help="Train the largest so many; 0 is all.")] = 0,
     reference: Annotated[
@@ -52,7 +54,9 @@ def video(
         max_characters=max_characters,
         references=[_reference(each) for each in reference],
     )
-    spec = JobSpec(name=name or _name_of(sources[0]), video=pipeline, publish=target(publish), seed=seed, salt=salt)
+    spec = JobSpec(
+        name=name or _name_of(sources[0]), video=pipeline, publish=target(publish), approve=approve, seed=seed, salt=salt
+    )
     start(spec, recipe, request_id, watch, address, as_json)
 
 
@@ -70,6 +74,7 @@ def character(
     anchors: Annotated[str, typer.Option(metavar="FOLDER", help="A few pictures that surely show the character.")] = "",
     recipe: Recipe = "v1.4",
     publish: Publish = "published",
+    approve: Approve = False,
     seed: Seed = 0,
     request_id: RequestId = "",
     salt: Salt = "",
@@ -88,7 +93,7 @@ def character(
     if anchors and not Path(anchors).is_dir():
         raise CommandError(Exit.INVALID, f"--anchors {anchors}: there is no such folder")
     pipeline.anchors = str(Path(anchors).resolve()) if anchors else ""
-    spec = JobSpec(name=pipeline.name, character=pipeline, publish=target(publish), seed=seed, salt=salt)
+    spec = JobSpec(name=pipeline.name, character=pipeline, publish=target(publish), approve=approve, seed=seed, salt=salt)
     start(spec, recipe, request_id, watch, address, as_json)
 
 
@@ -98,6 +103,7 @@ def dataset(
     name: Annotated[str, typer.Option(help="The character's name; prompts call it by the word made of it.")] = "",
     recipe: Recipe = "v1.4",
     publish: Publish = "published",
+    approve: Approve = False,
     seed: Seed = 0,
     request_id: RequestId = "",
     salt: Salt = "",
@@ -109,22 +115,27 @@ def dataset(
     if not Path(where).exists():
         raise CommandError(Exit.INVALID, f"there is no folder or zip archive {where}")
     pipeline = DatasetJob(name=name or Path(where).stem, folder=str(Path(where).resolve()))
-    spec = JobSpec(name=pipeline.name, dataset=pipeline, publish=target(publish), seed=seed, salt=salt)
+    spec = JobSpec(name=pipeline.name, dataset=pipeline, publish=target(publish), approve=approve, seed=seed, salt=salt)
     start(spec, recipe, request_id, watch, address, as_json)
 
 
 def start(spec: JobSpec, recipe: str, request_id: str, watch: bool, address: str, as_json: bool) -> None:
     """Create the job by `recipe`, and stay with it when asked to."""
-    spec.recipe, spec.recipe_yaml = named(recipe)
-    with jobs_at(address) as jobs:
-        request = CreateJobRequest(request_id=request_id or uuid.uuid4().hex, spec=spec)
-        job = jobs.CreateJob(request, timeout=CALL_WITHIN_S).job
+    job = create(spec, recipe, request_id, address)
     if watch:
         raise typer.Exit(follow(job.id, address, as_json))
     if as_json:
         print_json(job)
     else:
         console.print(f"job {job.id}; watch it with `kyara watch {job.id}`")
+
+
+def create(spec: JobSpec, recipe: str, request_id: str, address: str) -> Job:
+    """The job by `recipe`, created."""
+    spec.recipe, spec.recipe_yaml = named(recipe)
+    with jobs_at(address) as jobs:
+        request = CreateJobRequest(request_id=request_id or uuid.uuid4().hex, spec=spec)
+        return jobs.CreateJob(request, timeout=CALL_WITHIN_S).job
 
 
 def target(text: str) -> Target:

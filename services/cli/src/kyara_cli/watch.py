@@ -15,7 +15,7 @@ PAUSE_S = 1.0
 
 
 def follow(job_id: str, address: str, as_json: bool) -> Exit:
-    """Show the job until it ends or waits for names; how it ended."""
+    """Show the job until it ends or waits for a person; how it ended."""
     job = Job()
     try:
         if as_json:
@@ -31,7 +31,7 @@ def follow(job_id: str, address: str, as_json: bool) -> Exit:
 
 
 def changes(job_id: str, address: str) -> Iterator[Job]:
-    """The job whenever it changes, until it ends or waits for names. Raises CommandError.
+    """The job whenever it changes, until it ends or waits for a person. Raises CommandError.
 
     A stream that breaks is no end: it is opened again, for as long as a restart takes.
     """

@@ -17,9 +17,13 @@ from transformers.utils import logging as transformers_logging
 
 from kyara_evaluator.request import DrawRequest
 from kyara_evaluator.weighting import encode_prompts
-from kyara_evaluator.words import in_place_of, own_words, read_words
+from kyara_evaluator.words import UnfitWordsError, in_place_of, own_words, read_words
 
 ADAPTER = "preview"
+
+
+class UnfitLoraError(ValueError):
+    """The LoRA, or its words, cannot be drawn with on this base model; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +52,32 @@ class Previewer:
 
     @torch.no_grad()
     def draw(self, request: DrawRequest, lora: Path | None, words: Path | None = None) -> list[Drawn]:
-        """One picture a prompt, in their order. Raises ValueError when the LoRA or its words do not fit the base model."""
+        """One picture a prompt, in their order. Raises UnfitLoraError."""
         pipeline = self._pipeline
-        if lora is not None:
-            pipeline.load_lora_weights(str(lora), adapter_name=ADAPTER)
-            pipeline.set_adapters(ADAPTER, request.lora_weight)
         try:
+            if lora is not None:
+                self._load(lora, request.lora_weight)
             for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
                 _align(part)
             with own_words(pipeline, read_words(words) if words else None) as names:
                 pictures = self._pictures(request, names)
+        except UnfitWordsError as error:
+            raise UnfitLoraError(str(error)) from error
         finally:
             pipeline.unload_lora_weights()
         return [_drawn(picture) for picture in pictures]
+
+    def _load(self, lora: Path, weight: float) -> None:
+        """Lay the LoRA over the base model. Raises UnfitLoraError."""
+        try:
+            self._pipeline.load_lora_weights(str(lora), adapter_name=ADAPTER)
+            self._pipeline.set_adapters(ADAPTER, weight)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+            # What is wrong with a file is told in as many ways as there are formats; the first line names the part.
+            why = str(error).strip().split("\n")[0][:300]
+            raise UnfitLoraError(f"it does not fit the base model that previews are drawn with: {why}") from error
 
     def _pictures(self, request: DrawRequest, names: list[str]) -> np.ndarray:
         pipeline, prompts = self._pipeline, request.prompts

@@ -48,12 +48,17 @@ class PreviewModel:
         self._store = open_store(placement.store)
         self._previewer = Previewer(Path(placement.model_folder), placement.threads)
 
-    def draw(self, value: dict[str, Any]) -> list[dict[str, Any]]:
-        """`sha256`, `size`, `width`, `height` and `finite` of each preview of a `DrawRequest`."""
+    def draw(self, value: dict[str, Any]) -> list[dict[str, Any]] | str:
+        """`sha256`, `size`, `width`, `height` and `finite` of each preview of a `DrawRequest`; why not, for an unfit LoRA."""
+        from kyara_evaluator.drawing import UnfitLoraError
+
         request = DrawRequest.from_json(value)
         with tempfile.TemporaryDirectory() as folder:
             lora, words = (self._fetched(each, Path(folder)) for each in (request.lora, request.words))
-            pictures = self._previewer.draw(request, lora, words)
+            try:
+                pictures = self._previewer.draw(request, lora, words)
+            except UnfitLoraError as error:
+                return str(error)
         return [self._kept(picture.pixels, picture.finite) for picture in pictures]
 
     def _fetched(self, file: Lora | None, folder: Path) -> Path | None:

@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _draw_all(argument: dict[str, Any], report: RunReport) -> dict[str, Any]:
-    """Previews by step (as text, for JSON) and in the order of the prompts."""
+    """Previews by step (as text, for JSON) and in the order of the prompts; a text that says why, where a LoRA is unfit."""
     store = open_store(argument["store"])
     requests: list[dict[str, Any]] = argument["requests"]
     drawn: dict[str, Any] = get_json(store, report.last_checkpoint) if report.last_checkpoint else {}
@@ -59,7 +59,7 @@ def _answers(model: DeploymentHandle, requests: list[dict[str, Any]], ahead: int
         yield request, _patiently(model, request, answer)
 
 
-def _patiently(model: DeploymentHandle, request: dict[str, Any], answer: Any) -> list[dict[str, Any]]:
+def _patiently(model: DeploymentHandle, request: dict[str, Any], answer: Any) -> list[dict[str, Any]] | str:
     """The answer; asked again when the replica that worked on it died, which Serve replaces."""
     for _ in range(TRIES - 1):
         try:
@@ -74,7 +74,7 @@ def _keep(store: Store, report: RunReport, drawn: dict[str, Any]) -> None:
 
 
 def _say(report: RunReport, drawn: dict[str, Any], total: int) -> None:
-    done = sum(map(len, drawn.values()))
+    done = sum(len(pictures) for pictures in drawn.values() if isinstance(pictures, list))
     report.progress("drawing previews", done, total, "pictures", now=True)
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, PinParams
 from kyara_artifacts import FileSet, Image, ImageSet
 from kyara_evaluator.choice import RULES
 from kyara_evaluator.judging import Seen
 from kyara_evaluator.looking import look_at
+from kyara_evaluator.pinning import pin
 from kyara_evaluator.prompts import DrawnPrompt, prompts_of
 from kyara_evaluator.request import DrawRequest, Lora
 from kyara_evaluator.results import Scored, outputs
@@ -35,8 +36,9 @@ async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inpu
         threshold = catalogue().ccip(params.ccip_model).threshold
         words = _words(FileSet.load(ctx.store, inputs["embeddings"]) if "embeddings" in inputs else FileSet(files=()))
         result = await follow(ctx, ctx.settings.ray, _on_ray(ctx.settings, params, prompts, saves, words))
-        previews = _previews(result["drawn"], prompts)
-        seen, pictures = _seen(ctx, params, dataset, previews, result["drawn"])
+        saves, drawn = _fit(ctx, saves, result["drawn"])
+        previews = _previews(drawn, prompts)
+        seen, pictures = _seen(ctx, params, dataset, previews, drawn)
     return outputs(ctx.store, params, saves, Scored.of(params, prompts, seen, pictures, previews, threshold))
 
 
@@ -97,6 +99,20 @@ def _on_ray(
     return RayRun("evaluator", "kyara_evaluator.ray_job", spec, settings.python)
 
 
+def _fit(ctx: StageContext[EvaluatorSettings], saves: FileSet, drawn: dict[str, Any]) -> tuple[FileSet, dict[str, Any]]:
+    """The saves that could be drawn with, and what was drawn; the others are set aside."""
+    unfit = {int(step): why for step, why in drawn.items() if isinstance(why, str)}
+    for file in saves.files:
+        if file.meta["step"] in unfit:
+            ctx.reject(file.name, unfit[file.meta["step"]])
+    kept = tuple(file for file in saves.files if file.meta["step"] not in unfit)
+    if not kept:
+        raise StageError.precondition(
+            f"none of the {len(saves)} LoRAs can be drawn with; the first: {next(iter(unfit.values()))}"
+        )
+    return saves.model_copy(update={"files": kept}), {step: each for step, each in drawn.items() if not isinstance(each, str)}
+
+
 def _previews(drawn: dict[str, list[dict[str, Any]]], prompts: Sequence[DrawnPrompt]) -> list[Image]:
     return [
         Image(
@@ -139,4 +155,7 @@ def _seen(
     return seen, known.images
 
 
-OPERATIONS = (Operation(name="evaluator", version=4, params=EvaluateParams, run=run, models=digests_of),)
+OPERATIONS = (
+    Operation(name="evaluator", version=4, params=EvaluateParams, run=run, models=digests_of),
+    Operation(name="evaluator.pin", version=1, params=PinParams, run=pin, cached=False),
+)

@@ -17,6 +17,10 @@ TENSOR = "emb_params"
 """Its name in an embedding file of Stable Diffusion 1.5."""
 
 
+class UnfitWordsError(ValueError):
+    """The file holds no words for this base model; the message says what it holds."""
+
+
 class _WithWords(nn.Module):
     """A text encoder's token embedding with more rows after the base's own."""
 
@@ -39,23 +43,26 @@ class _WithWords(nn.Module):
 
 
 def read_words(path: Path) -> torch.Tensor:
-    """[words, width] of an embedding file. Raises ValueError for another file."""
+    """[words, width] of an embedding file. Raises UnfitWordsError for another file."""
     tensors = load_file(path)
     if set(tensors) != {TENSOR} or tensors[TENSOR].ndim != 2:
-        raise ValueError(f"the embedding file holds {', '.join(sorted(tensors)) or 'nothing'}, not one matrix {TENSOR}")
+        raise UnfitWordsError(f"the embedding file holds {', '.join(sorted(tensors)) or 'nothing'}, not one matrix {TENSOR}")
     return tensors[TENSOR]
 
 
 @contextmanager
 def own_words(pipeline: Any, words: torch.Tensor | None) -> Iterator[list[str]]:
-    """The words as prompts write them, known to the pipeline's text model inside; none without `words`."""
+    """The words as prompts write them, known to the pipeline's text model inside; none without `words`.
+
+    Raises UnfitWordsError.
+    """
     if words is None:
         yield []
         return
     tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
     table = encoder.get_input_embeddings()
     if words.shape[1] != table.embedding_dim:
-        raise ValueError(f"embeddings of width {words.shape[1]} do not fit the base model's {table.embedding_dim}")
+        raise UnfitWordsError(f"embeddings of width {words.shape[1]} do not fit the base model's {table.embedding_dim}")
     names = [f"<kyara-{number}>" for number in range(len(words))]
     tokenizer.add_tokens(names)
     first = tokenizer.convert_tokens_to_ids(names[0])

@@ -30,6 +30,7 @@ NEEDS = {
     "CancelJob": Role.SUBMIT,
     "RetryJob": Role.SUBMIT,
     "NameClusters": Role.SUBMIT,
+    "ApproveLoras": Role.SUBMIT,
     "ForgetJob": Role.SUBMIT,
     "CollectGarbage": Role.ADMIN,
 }

@@ -3,6 +3,7 @@
 from temporalio import workflow
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef
+from kyara_jobs import params
 from kyara_jobs.activities import Activities
 from kyara_jobs.order import Order, Verdict
 from kyara_jobs.part import Part
@@ -13,19 +14,40 @@ from kyara_jobs.process import Process, look_up
 class CharacterToLora(Part):
     """A character's crops to a published, scored LoRA."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._decision: bool | None = None
+
+    @workflow.signal
+    def decided(self, publish: bool) -> None:
+        """Somebody said whether the LoRA is to be published."""
+        self._decision = publish
+
     @workflow.run
     async def run(self, order: Order, name: str, crops: ArtifactRef) -> Verdict:
         """The character's part of the job."""
-        return await self.see_through(self.lora_of(Process(order, self.stage_changed, name), name, crops))
+        process = Process(order, self.stage_changed, name)
+        return await self.see_through(self.lora_of(process, name, crops, order.spec.approve))
 
-    async def lora_of(self, process: Process, name: str, crops: ArtifactRef) -> Verdict:
-        """Package, train, choose the best save, publish."""
+    async def lora_of(self, process: Process, name: str, crops: ArtifactRef, approve: bool) -> Verdict:
+        """Package, train, choose the best save, publish; all publishing waits for approval where it is to."""
         packed = await process.package(name, crops)
         dataset = packed["dataset"]
-        if workflow.patched("character-dataset"):
+        if workflow.patched("character-dataset") and not approve:
             await process.publish_character(name, packed)
         facts = await look_up(Activities.describe_dataset, dataset)
         trained = await process.train(name, dataset, facts.images)
-        judged = await process.evaluate(name, dataset, facts.core_tags, trained)
+        judged = await process.evaluate(params.slug(name), dataset, facts.core_tags, trained)
+        if approve:
+            verdict = await process.verdict_in(judged)
+            if not await self.approved(name, verdict):
+                return verdict
+            await process.publish_character(name, packed)
         await process.publish_lora(name, packed, trained, judged)
         return await process.verdict_in(judged)
+
+    async def approved(self, name: str, verdict: Verdict) -> bool:
+        """Show the job what was found, and wait until somebody has looked at it."""
+        await self.job_handle().signal("asks_for_approval", args=[name, verdict])
+        await workflow.wait_condition(lambda: self._decision is not None)
+        return bool(self._decision)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import timedelta
 
 import grpc
@@ -125,16 +125,16 @@ class Desk:
         job = await self.get(who, job_id)
         if job.state != JobState.JOB_STATE_WAITING:
             raise _too_late(job, "only a job that waits for names can be given some")
-        try:
-            await self._engine.name(job_id, names)
-        except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            code = cause.type if isinstance(cause, ApplicationError) and cause.type else "INTERNAL"
-            raise Refused(grpc.StatusCode[code], getattr(cause, "message", str(cause))) from error
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                raise _too_late(job, "it ended meanwhile") from error
-            raise
+        await _told(job, self._engine.name(job_id, names))
+        return await self.get(who, job_id)
+
+    async def approve(self, who: Identity, job_id: str, indexes: Sequence[int], refuse: bool) -> Job:
+        """Let LoRAs that wait be published, or say that they are not to be."""
+        job = await self.get(who, job_id)
+        if job.state in FINAL:
+            raise _too_late(job, "nothing of it waits for approval")
+        await _told(job, self._engine.approve(job_id, indexes, refuse))
+        log.info("loras refused" if refuse else "loras approved", job=job_id, characters=list(indexes))
         return await self.get(who, job_id)
 
     async def forget(self, who: Identity, job_id: str) -> None:
@@ -202,6 +202,20 @@ def _never_started(record: Job) -> Job:
     record.error = "the engine does not know the job: it was never started, or its history is lost; retry it"
     record.error_code = "ABORTED"
     return record
+
+
+async def _told(job: Job, update: Awaitable[None]) -> None:
+    """Tell a running job something. Raises Refused when it does not fit, or comes too late."""
+    try:
+        await update
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        code = cause.type if isinstance(cause, ApplicationError) and cause.type else "INTERNAL"
+        raise Refused(grpc.StatusCode[code], getattr(cause, "message", str(cause))) from error
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise _too_late(job, "it ended meanwhile") from error
+        raise
 
 
 def _too_late(job: Job, why: str) -> Refused:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import PendingActivityState
@@ -14,16 +14,23 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kyara.jobs.v1.jobs_pb2 import Job, JobState, StageStatus
 from kyara_jobs.dataset import DatasetToLora
+from kyara_jobs.evaluation import LorasToScores
 from kyara_jobs.order import Order
 from kyara_jobs.part import put_stage
 from kyara_jobs.pictures import PicturesToLora
+from kyara_jobs.pipeline import Pipeline
 from kyara_jobs.video import VideoToLoras
 
 ANSWER_WITHIN = timedelta(seconds=10)
 LOOK_WITHIN = timedelta(seconds=20)
 """A query goes to the worker that had the workflow last; the engine takes 10 s to see that this one is dead."""
 CLOSED_WITHIN_S = 10
-PIPELINES = {"video": VideoToLoras.run, "character": PicturesToLora.run, "dataset": DatasetToLora.run}
+PIPELINES = {
+    "video": VideoToLoras.run,
+    "character": PicturesToLora.run,
+    "dataset": DatasetToLora.run,
+    "evaluation": LorasToScores.run,
+}
 FINAL = frozenset({JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED})
 
 
@@ -103,6 +110,11 @@ class Engine:
         """Give names to a job that waits for them. Raises WorkflowUpdateFailedError when they do not fit."""
         handle = self._client.get_workflow_handle(job_id)
         await handle.execute_update(VideoToLoras.name_clusters, dict(names), rpc_timeout=ANSWER_WITHIN)
+
+    async def approve(self, job_id: str, indexes: Sequence[int], refuse: bool) -> None:
+        """Say of LoRAs that wait whether they are published. Raises WorkflowUpdateFailedError when they do not."""
+        handle = self._client.get_workflow_handle(job_id)
+        await handle.execute_update(Pipeline.approve, args=[list(indexes), refuse], rpc_timeout=ANSWER_WITHIN)
 
     async def _add_part(self, job: Job, part_id: str) -> list[PendingActivityInfo]:
         """Show the stages of a running part in its job; the calls that run in it now."""

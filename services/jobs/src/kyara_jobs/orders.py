@@ -67,8 +67,10 @@ def checked(spec: JobSpec) -> JobSpec:
             if not full.dataset.folder.strip():
                 raise invalid("dataset.folder: name the folder or the zip archive that holds the pictures and captions")
             full.name = full.name or full.dataset.name
+        case "evaluation":
+            _check_evaluation(full)
         case _:
-            raise invalid("pipeline: say what the job works on, `video`, `character` or `dataset`")
+            raise invalid("pipeline: say what the job works on, `video`, `character`, `dataset` or `evaluation`")
     if why := flaw(full.name):
         raise invalid(f"name: {why}")
     if full.seed < 0:
@@ -76,7 +78,23 @@ def checked(spec: JobSpec) -> JobSpec:
     where = full.publish.WhichOneof("where")
     if where and not getattr(full.publish, where).strip():
         raise invalid(f"publish.{where}: is empty; leave `publish` out to publish nothing")
+    if full.approve and not where:
+        raise invalid("approve: nothing would be published; say where to in `publish`")
     return full
+
+
+def _check_evaluation(full: JobSpec) -> None:
+    wanted = full.evaluation
+    if why := flaw(wanted.name):
+        raise invalid(f"evaluation.name: {why}")
+    if not wanted.lora.strip():
+        raise invalid("evaluation.lora: name the .safetensors file, or the folder with a training's saves")
+    if not wanted.folder.strip():
+        raise invalid("evaluation.folder: name the folder or the zip archive that holds the character's pictures")
+    if full.publish.WhichOneof("where"):
+        raise invalid("publish: an evaluation publishes nothing; leave it out")
+    wanted.trigger = wanted.trigger.strip() or slug(wanted.name)
+    full.name = full.name or wanted.name
 
 
 def _check_references(references: Sequence[Reference]) -> None:

@@ -8,7 +8,7 @@ from kyara.crawler.v1 import crawler_pb2
 from kyara.curator.v1.curator_pb2 import CleanParams, PackageParams, WebParams
 from kyara.detector.v1.detector_pb2 import DetectParams
 from kyara.embedder.v1.embedder_pb2 import EmbedParams
-from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, PinParams
 from kyara.fetcher.v1 import fetcher_pb2
 from kyara.jobs.v1.jobs_pb2 import CharacterJob, JobSpec
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
@@ -95,7 +95,7 @@ def recognise(recipe: Recipe, names: Sequence[str]) -> RecogniseParams:
 def package(recipe: Recipe, spec: JobSpec, name: str) -> PackageParams:
     """curator.package; a dataset that is there already is taken whole."""
     wanted = PackageParams(trigger=slug(name), seed=spec.seed, **recipe.packaging.model_dump())
-    if spec.HasField("dataset"):
+    if spec.HasField("dataset") or spec.HasField("evaluation"):
         wanted.as_they_are = True
         for field in ("crop_kinds", "min_crop_side", "near_duplicate", "max_images", "min_images", "detector_model"):
             wanted.ClearField(field)
@@ -136,9 +136,14 @@ def _rate(training: Training, rate: float) -> float:
     return rate * training.batch_size * training.gradient_accumulation if training.scale_rates_by_batch else rate
 
 
-def evaluate(recipe: Recipe, seed: int, name: str, core_tags: Sequence[str]) -> EvaluateParams:
+def pin(path: str) -> PinParams:
+    """evaluator.pin"""
+    return PinParams(path=path)
+
+
+def evaluate(recipe: Recipe, seed: int, trigger: str, core_tags: Sequence[str]) -> EvaluateParams:
     """evaluator, for a character with these core tags."""
-    return EvaluateParams(trigger=slug(name), core_tags=core_tags, seed=seed, **recipe.evaluation.model_dump())
+    return EvaluateParams(trigger=trigger, core_tags=core_tags, seed=seed, **recipe.evaluation.model_dump())
 
 
 def publish_dataset(spec: JobSpec) -> PublishDatasetParams:

@@ -50,7 +50,11 @@ class Part:
         await self._hand_over()
         return result
 
-    async def _hand_over(self) -> None:
+    def job_handle(self) -> workflow.ExternalWorkflowHandle[Any]:
+        """The job that this is a part of."""
         parent = workflow.info().parent
         assert parent, "parts of a job are child workflows"
-        await workflow.get_external_workflow_handle(parent.workflow_id).signal("part_ended", self.job)
+        return workflow.get_external_workflow_handle(parent.workflow_id)
+
+    async def _hand_over(self) -> None:
+        await self.job_handle().signal("part_ended", self.job)

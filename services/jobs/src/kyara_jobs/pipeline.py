@@ -8,11 +8,11 @@ from google.protobuf.json_format import ParseDict
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
-from kyara.jobs.v1.jobs_pb2 import CharacterStatus, Job, JobState, StageStatus
+from kyara.jobs.v1.jobs_pb2 import Approval, CharacterStatus, Job, JobState, StageStatus
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_jobs.activities import Activities
 from kyara_jobs.character import CharacterToLora
-from kyara_jobs.failures import each, failure_of
+from kyara_jobs.failures import each, failure, failure_of
 from kyara_jobs.order import Order, Verdict
 from kyara_jobs.part import put_stage
 from kyara_jobs.process import SHORT, Process, look_up
@@ -40,6 +40,46 @@ class Pipeline:
         """A part of this job ended with these stages."""
         for status in part.stages:
             put_stage(self.job, status)
+
+    @workflow.signal
+    def asks_for_approval(self, name: str, verdict: Verdict) -> None:
+        """A character's LoRA is scored, and is published when somebody says so."""
+        running = [each for each in self.job.characters if each.state == JobState.JOB_STATE_RUNNING]
+        character = next(each for each in running if each.name == name)
+        character.best_step, character.recscore = verdict.best_step, verdict.recscore
+        character.approval = Approval.APPROVAL_WAITING
+        self._wait_or_run()
+
+    @workflow.update
+    async def approve(self, indexes: list[int], refuse: bool) -> None:
+        """Say of LoRAs that wait, or of all of them, whether they are to be published."""
+        for character in self._asking():
+            if not indexes or character.index in indexes:
+                character.approval = Approval.APPROVAL_REFUSED if refuse else Approval.APPROVAL_GIVEN
+                await workflow.get_external_workflow_handle(self._part_of(character)).signal("decided", not refuse)
+        self._wait_or_run()
+
+    @approve.validator
+    def approval_is_asked_for(self, indexes: list[int], refuse: bool) -> None:
+        """Refuses what is said of characters that do not wait."""
+        waiting = {character.index for character in self._asking()}
+        if not waiting:
+            raise failure("FAILED_PRECONDITION", f"no LoRA of job {self.job.id} waits for approval; one does with approve")
+        if others := sorted(set(indexes) - waiting):
+            shown = ", ".join(map(str, sorted(waiting)))
+            raise failure("INVALID_ARGUMENT", f"index {others[0]} does not wait for approval; those that do: {shown}")
+
+    def _asking(self) -> list[CharacterStatus]:
+        return [each for each in self.job.characters if each.approval == Approval.APPROVAL_WAITING]
+
+    def _wait_or_run(self) -> None:
+        """A job waits when nothing in it goes on without a person."""
+        running = [each for each in self.job.characters if each.state == JobState.JOB_STATE_RUNNING]
+        waits = bool(running) and all(each.approval == Approval.APPROVAL_WAITING for each in running)
+        self.job.state = JobState.JOB_STATE_WAITING if waits else JobState.JOB_STATE_RUNNING
+
+    def _part_of(self, character: CharacterStatus) -> str:
+        return f"{self.order.id}/character-{character.index:03}"
 
     def stage_changed(self, status: StageStatus) -> None:
         """A stage of this job itself began or ended."""
@@ -100,13 +140,15 @@ class Pipeline:
             verdict: Verdict = await workflow.execute_child_workflow(
                 CharacterToLora.run,
                 args=[self.order, character.name, crops],
-                id=f"{self.order.id}/character-{character.index:03}",
+                id=self._part_of(character),
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
                 static_summary=character.name,
             )
         except FailureError as error:
             if not is_cancelled_exception(error):
                 character.state, character.error = JobState.JOB_STATE_FAILED, failure_of(error).message
+                self._wait_or_run()
             raise
         character.best_step, character.recscore = verdict.best_step, verdict.recscore
         character.state = JobState.JOB_STATE_SUCCEEDED
+        self._wait_or_run()

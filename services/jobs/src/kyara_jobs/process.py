@@ -138,9 +138,13 @@ class Process:
         wanted = params.train(self._recipe, self._spec.seed, name, images)
         return await self._run("trainer", wanted, dataset=dataset)
 
-    async def evaluate(self, name: str, dataset: ArtifactRef, core_tags: list[str], trained: Outputs) -> Outputs:
-        """LoRA saves to previews, scores and the best of them."""
-        wanted = params.evaluate(self._recipe, self._spec.seed, name, core_tags)
+    async def loras_in(self, path: str) -> Outputs:
+        """LoRA files from anywhere to saves."""
+        return await self._run("evaluator.pin", params.pin(path))
+
+    async def evaluate(self, trigger: str, dataset: ArtifactRef, core_tags: list[str], trained: Outputs) -> Outputs:
+        """LoRA saves to previews, scores and the best of them; prompts call the character by `trigger`."""
+        wanted = params.evaluate(self._recipe, self._spec.seed, trigger, core_tags)
         return await self._run("evaluator", wanted, dataset=dataset, **saves_in(trained))
 
     async def verdict_in(self, judged: Outputs) -> Verdict:

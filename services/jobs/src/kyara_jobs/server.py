@@ -40,7 +40,7 @@ async def answering(context: Context) -> AsyncIterator[None]:
 
 
 class JobServicer(jobs_pb2_grpc.JobServiceServicer):
-    """Jobs: create, get, list, watch, cancel, retry, name, forget; the recipes; and the garbage."""
+    """Jobs: create, get, list, watch, cancel, retry, name, approve, forget; the recipes; and the garbage."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -86,6 +86,13 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
         """Name the characters of a job that waits."""
         async with answering(context):
             return pb.NameClustersResponse(job=await self._desk.name(caller(), request.id, request.names))
+        raise AssertionError("abort raises")
+
+    async def ApproveLoras(self, request: pb.ApproveLorasRequest, context: Context) -> pb.ApproveLorasResponse:
+        """Let LoRAs that wait be published, or not."""
+        async with answering(context):
+            job = await self._desk.approve(caller(), request.id, request.characters, request.refuse)
+            return pb.ApproveLorasResponse(job=job)
         raise AssertionError("abort raises")
 
     async def ForgetJob(self, request: pb.ForgetJobRequest, context: Context) -> pb.ForgetJobResponse:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from kyara.jobs.v1.jobs_pb2 import CharacterStatus, JobState, Likeness, Reference, VideoJob
+from kyara.jobs.v1.jobs_pb2 import Approval, CharacterStatus, JobState, Likeness, Reference, VideoJob
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_jobs.failures import each, failure, good_ones
 from kyara_jobs.names import characters_in, check_names, is_dropped
@@ -54,9 +54,13 @@ class VideoToLoras(Pipeline):
         await self.show(cast)
         if references:
             self.recognise(await self.process.likenesses_in(cast, vectors, references))
-        await self.process.publish_cast(cast)
+        approve = self.order.spec.approve
+        if not approve:
+            await self.process.publish_cast(cast)
         await self.names_are_known(video)
         await self.train(await self.chosen(cast, video))
+        if approve and any(character.approval == Approval.APPROVAL_GIVEN for character in self.job.characters):
+            await self.process.publish_cast(cast)
 
     async def looks_of(self, references: Sequence[Reference]) -> dict[str, ArtifactRef]:
         """The vectors of known characters, by name. One that cannot be used ends the job while nothing is lost yet."""
@@ -119,6 +123,11 @@ class VideoToLoras(Pipeline):
             await workflow.wait_condition(lambda: bool(self.job.names))
             self.job.state = JobState.JOB_STATE_RUNNING
 
+    def waits_for_names(self) -> bool:
+        """Whether it does now; what waits for approval has been trained."""
+        waits = self.job.state == JobState.JOB_STATE_WAITING
+        return waits and not any(character.state for character in self.job.characters)
+
     def show_names(self) -> None:
         """Put the names that were given, or recognised, in the place of those made up."""
         names = {**self.recognised(), **self.job.names}
@@ -139,7 +148,7 @@ class VideoToLoras(Pipeline):
     @name_clusters.validator
     def names_fit(self, names: dict[int, str]) -> None:
         """Refuses names that come at the wrong time or fit no character."""
-        if self.job.state != JobState.JOB_STATE_WAITING:
+        if not self.waits_for_names():
             raise failure("FAILED_PRECONDITION", f"job {self.job.id} does not wait for names; a job does with wait_for_names")
         check_names(names, {character.index for character in self.job.characters}, self.recognised())
 

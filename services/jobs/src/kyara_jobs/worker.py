@@ -13,11 +13,12 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from kyara_jobs.activities import Activities
 from kyara_jobs.character import CharacterToLora
 from kyara_jobs.dataset import DatasetToLora
+from kyara_jobs.evaluation import LorasToScores
 from kyara_jobs.pictures import PicturesToLora
 from kyara_jobs.video import FiguresOfEpisode, VideoToLoras
 from kyara_rpc import traces_are_sent
 
-WORKFLOWS = (VideoToLoras, PicturesToLora, DatasetToLora, FiguresOfEpisode, CharacterToLora)
+WORKFLOWS = (VideoToLoras, PicturesToLora, DatasetToLora, LorasToScores, FiguresOfEpisode, CharacterToLora)
 DATA_CONVERTER = pydantic_data_converter
 # Messages, recipes and activities' signatures are the same inside and outside; only the workflows' own code is isolated.
 RUNNER = SandboxedWorkflowRunner(

@@ -50,9 +50,31 @@ class Prompt(_message.Message):
 Global___Prompt: _TypeAlias = Prompt  # noqa: Y015
 
 @_typing.final
+class PinParams(_message.Message):
+    """`evaluator.pin`: -> `saves` (file-set; the step in the metadata), `embeddings` (as below) where files of words lie beside them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """A LoRA in a .safetensors file, or a folder that holds the saves of one training."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinParams: _TypeAlias = PinParams  # noqa: Y015
+
+@_typing.final
 class EvaluateParams(_message.Message):
     """`evaluator`: inputs `dataset`, `saves`, maybe `embeddings` (a file for each save with words of its own) -> `previews` (image-set; step, prompt and seed in the
-    metadata; step 0 is the base model without a LoRA), `scores` (JSON), `sheet` (PNG), `curve` (PNG),
+    metadata; step 0 is the base model without a LoRA), `scores` (JSON), `sheet` (PNG), `curve` (PNG), `report` (HTML),
     `best` (the chosen save, safetensors).
     """
 

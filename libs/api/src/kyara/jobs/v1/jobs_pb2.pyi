@@ -54,6 +54,25 @@ JOB_STATE_FAILED: JobState.ValueType  # 6
 JOB_STATE_CANCELLED: JobState.ValueType  # 7
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
+class _Approval:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Approval.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_UNSPECIFIED: _Approval.ValueType  # 0
+    APPROVAL_WAITING: _Approval.ValueType  # 1
+    APPROVAL_GIVEN: _Approval.ValueType  # 2
+    APPROVAL_REFUSED: _Approval.ValueType  # 3
+
+class Approval(_Approval, metaclass=_ApprovalEnumTypeWrapper): ...
+
+APPROVAL_UNSPECIFIED: Approval.ValueType  # 0
+APPROVAL_WAITING: Approval.ValueType  # 1
+APPROVAL_GIVEN: Approval.ValueType  # 2
+APPROVAL_REFUSED: Approval.ValueType  # 3
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
 @_typing.final
 class VideoJob(_message.Message):
     """A season of anime to one LoRA per character."""
@@ -178,6 +197,40 @@ class DatasetJob(_message.Message):
 Global___DatasetJob: _TypeAlias = DatasetJob  # noqa: Y015
 
 @_typing.final
+class EvaluationJob(_message.Message):
+    """LoRA files from anywhere to scores, against pictures of the character. Nothing is trained."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LORA_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    TRIGGER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The character's name."""
+    lora: _builtins.str
+    """A .safetensors file, or a folder with the saves of a training, as the evaluator sees it."""
+    folder: _builtins.str
+    """A folder or a zip archive of the character's pictures, as the crawler sees it; captions as in DatasetJob."""
+    trigger: _builtins.str
+    """What prompts call the character by, as the LoRA was taught it; made of the name when left out."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        lora: _builtins.str = ...,
+        folder: _builtins.str = ...,
+        trigger: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["folder", b"folder", "lora", b"lora", "name", b"name", "trigger", b"trigger"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationJob: _TypeAlias = EvaluationJob  # noqa: Y015
+
+@_typing.final
 class JobSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,10 +239,12 @@ class JobSpec(_message.Message):
     VIDEO_FIELD_NUMBER: _builtins.int
     CHARACTER_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
     PUBLISH_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
     RECIPE_YAML_FIELD_NUMBER: _builtins.int
+    APPROVE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     recipe: _builtins.str
     """A recipe's name, for example `v1.4` or `miniature`."""
@@ -198,12 +253,16 @@ class JobSpec(_message.Message):
     """Disowns earlier results of the same work."""
     recipe_yaml: _builtins.str
     """A recipe of one's own, as YAML; `recipe` is what it is called."""
+    approve: _builtins.bool
+    """Each LoRA waits, trained and scored, for ApproveLoras before it is published."""
     @_builtins.property
     def video(self) -> Global___VideoJob: ...
     @_builtins.property
     def character(self) -> Global___CharacterJob: ...
     @_builtins.property
     def dataset(self) -> Global___DatasetJob: ...
+    @_builtins.property
+    def evaluation(self) -> Global___EvaluationJob: ...
     @_builtins.property
     def publish(self) -> _publisher_pb2.Target: ...
     def __init__(
@@ -214,16 +273,18 @@ class JobSpec(_message.Message):
         video: Global___VideoJob | None = ...,
         character: Global___CharacterJob | None = ...,
         dataset: Global___DatasetJob | None = ...,
+        evaluation: Global___EvaluationJob | None = ...,
         publish: _publisher_pb2.Target | None = ...,
         seed: _builtins.int = ...,
         salt: _builtins.str = ...,
         recipe_yaml: _builtins.str = ...,
+        approve: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "dataset", b"dataset", "pipeline", b"pipeline", "publish", b"publish", "video", b"video"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "dataset", b"dataset", "evaluation", b"evaluation", "pipeline", b"pipeline", "publish", b"publish", "video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "dataset", b"dataset", "name", b"name", "pipeline", b"pipeline", "publish", b"publish", "recipe", b"recipe", "recipe_yaml", b"recipe_yaml", "salt", b"salt", "seed", b"seed", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve", b"approve", "character", b"character", "dataset", b"dataset", "evaluation", b"evaluation", "name", b"name", "pipeline", b"pipeline", "publish", b"publish", "recipe", b"recipe", "recipe_yaml", b"recipe_yaml", "salt", b"salt", "seed", b"seed", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_pipeline: _TypeAlias = _typing.Literal["video", "character", "dataset"]  # noqa: Y015
+    _WhichOneofReturnType_pipeline: _TypeAlias = _typing.Literal["video", "character", "dataset", "evaluation"]  # noqa: Y015
     _WhichOneofArgType_pipeline: _TypeAlias = _typing.Literal["pipeline", b"pipeline"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_pipeline) -> _WhichOneofReturnType_pipeline | None: ...
 
@@ -323,6 +384,7 @@ class CharacterStatus(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     MERGED_FIELD_NUMBER: _builtins.int
     LIKENESS_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     name: _builtins.str
     images: _builtins.int
@@ -331,6 +393,8 @@ class CharacterStatus(_message.Message):
     best_step: _builtins.int
     recscore: _builtins.float
     error: _builtins.str
+    approval: Global___Approval.ValueType
+    """What was said of publishing its LoRA; only in jobs that ask."""
     @_builtins.property
     def merged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Other indexes that got the same name: their crops are this character's too."""
@@ -351,10 +415,11 @@ class CharacterStatus(_message.Message):
         error: _builtins.str = ...,
         merged: _abc.Iterable[_builtins.int] | None = ...,
         likeness: Global___Likeness | None = ...,
+        approval: Global___Approval.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["likeness", b"likeness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_step", b"best_step", "error", b"error", "images", b"images", "index", b"index", "likeness", b"likeness", "merged", b"merged", "name", b"name", "recscore", b"recscore", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "best_step", b"best_step", "error", b"error", "images", b"images", "index", b"index", "likeness", b"likeness", "merged", b"merged", "name", b"name", "recscore", b"recscore", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -790,6 +855,55 @@ class NameClustersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NameClustersResponse: _TypeAlias = NameClustersResponse  # noqa: Y015
+
+@_typing.final
+class ApproveLorasRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CHARACTERS_FIELD_NUMBER: _builtins.int
+    REFUSE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    refuse: _builtins.bool
+    """They are not to be published. What was made stays in the store."""
+    @_builtins.property
+    def characters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indexes (see Job.characters); none means all that wait."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        characters: _abc.Iterable[_builtins.int] | None = ...,
+        refuse: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters", b"characters", "id", b"id", "refuse", b"refuse"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveLorasRequest: _TypeAlias = ApproveLorasRequest  # noqa: Y015
+
+@_typing.final
+class ApproveLorasResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job: ...
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveLorasResponse: _TypeAlias = ApproveLorasResponse  # noqa: Y015
 
 @_typing.final
 class ListRecipesRequest(_message.Message):

@@ -69,6 +69,11 @@ class JobServiceStub:
                 request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.NameClustersRequest.SerializeToString,
                 response_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.NameClustersResponse.FromString,
                 _registered_method=True)
+        self.ApproveLoras = channel.unary_unary(
+                '/kyara.jobs.v1.JobService/ApproveLoras',
+                request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ApproveLorasRequest.SerializeToString,
+                response_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ApproveLorasResponse.FromString,
+                _registered_method=True)
         self.ListRecipes = channel.unary_unary(
                 '/kyara.jobs.v1.JobService/ListRecipes',
                 request_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ListRecipesRequest.SerializeToString,
@@ -140,6 +145,13 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ApproveLoras(self, request, context):
+        """Lets LoRAs of a job that waits for approval be published, or says that they are not to be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRecipes(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -204,6 +216,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.NameClusters,
                     request_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.NameClustersRequest.FromString,
                     response_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.NameClustersResponse.SerializeToString,
+            ),
+            'ApproveLoras': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveLoras,
+                    request_deserializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ApproveLorasRequest.FromString,
+                    response_serializer=kyara_dot_jobs_dot_v1_dot_jobs__pb2.ApproveLorasResponse.SerializeToString,
             ),
             'ListRecipes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRecipes,
@@ -415,6 +432,33 @@ class JobService:
             '/kyara.jobs.v1.JobService/NameClusters',
             kyara_dot_jobs_dot_v1_dot_jobs__pb2.NameClustersRequest.SerializeToString,
             kyara_dot_jobs_dot_v1_dot_jobs__pb2.NameClustersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveLoras(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyara.jobs.v1.JobService/ApproveLoras',
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.ApproveLorasRequest.SerializeToString,
+            kyara_dot_jobs_dot_v1_dot_jobs__pb2.ApproveLorasResponse.FromString,
             options,
             channel_credentials,
             insecure,

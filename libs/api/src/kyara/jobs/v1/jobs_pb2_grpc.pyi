@@ -42,6 +42,8 @@ class JobServiceStub:
     """Starts a failed or cancelled job again; finished stages answer from their results."""
     NameClusters: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]
     """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
+    ApproveLoras: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ApproveLorasRequest, _jobs_pb2.ApproveLorasResponse]
+    """Lets LoRAs of a job that waits for approval be published, or says that they are not to be."""
     ListRecipes: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]
     DescribeRecipe: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DescribeRecipeRequest, _jobs_pb2.DescribeRecipeResponse]
     """A recipe whole, and what it makes of datasets of some sizes. Tells what is wrong with one's own before a job does."""
@@ -64,6 +66,8 @@ class JobServiceAsyncStub(JobServiceStub):
     """Starts a failed or cancelled job again; finished stages answer from their results."""
     NameClusters: _aio.UnaryUnaryMultiCallable[_jobs_pb2.NameClustersRequest, _jobs_pb2.NameClustersResponse]  # type: ignore[assignment]
     """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
+    ApproveLoras: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ApproveLorasRequest, _jobs_pb2.ApproveLorasResponse]  # type: ignore[assignment]
+    """Lets LoRAs of a job that waits for approval be published, or says that they are not to be."""
     ListRecipes: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListRecipesRequest, _jobs_pb2.ListRecipesResponse]  # type: ignore[assignment]
     DescribeRecipe: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DescribeRecipeRequest, _jobs_pb2.DescribeRecipeResponse]  # type: ignore[assignment]
     """A recipe whole, and what it makes of datasets of some sizes. Tells what is wrong with one's own before a job does."""
@@ -125,6 +129,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.NameClustersResponse, _abc.Awaitable[_jobs_pb2.NameClustersResponse]]:
         """Names, merges and drops the characters that a WAITING job found, and lets it go on."""
+
+    @_abc_1.abstractmethod
+    def ApproveLoras(
+        self,
+        request: _jobs_pb2.ApproveLorasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.ApproveLorasResponse, _abc.Awaitable[_jobs_pb2.ApproveLorasResponse]]:
+        """Lets LoRAs of a job that waits for approval be published, or says that they are not to be."""
 
     @_abc_1.abstractmethod
     def ListRecipes(
