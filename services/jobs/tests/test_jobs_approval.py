@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import grpc
 import pytest
 
+from kyara.curator.v1.curator_pb2 import PackageParams
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
 from kyara.jobs.v1.jobs_pb2 import (
     Approval,
     ApproveLorasRequest,
@@ -103,6 +105,10 @@ def test_loras_from_anywhere_are_scored_and_nothing_is_trained_or_published(jobs
     assert [(each.name, each.best_step, each.recscore) for each in job.characters] == [("Aya", 160, 0.75)]
     inputs = stages.actions["evaluation", "evaluator"].inputs
     assert set(inputs) == {"dataset", "saves", "embeddings"}
+    packed, judged = PackageParams(), EvaluateParams()
+    stages.actions["evaluation", "curator.package"].params.Unpack(packed)
+    stages.actions["evaluation", "evaluator"].params.Unpack(judged)
+    assert (packed.trigger, packed.as_they_are, judged.trigger) == ("aya brea", True, "aya brea")
 
 
 @pytest.mark.parametrize(

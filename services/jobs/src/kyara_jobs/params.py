@@ -94,7 +94,8 @@ def recognise(recipe: Recipe, names: Sequence[str]) -> RecogniseParams:
 
 def package(recipe: Recipe, spec: JobSpec, name: str) -> PackageParams:
     """curator.package; a dataset that is there already is taken whole."""
-    wanted = PackageParams(trigger=slug(name), seed=spec.seed, **recipe.packaging.model_dump())
+    # Captions that are there already call a LoRA's character as it was taught.
+    wanted = PackageParams(trigger=spec.evaluation.trigger or slug(name), seed=spec.seed, **recipe.packaging.model_dump())
     if spec.HasField("dataset") or spec.HasField("evaluation"):
         wanted.as_they_are = True
         for field in ("crop_kinds", "min_crop_side", "near_duplicate", "max_images", "min_images", "detector_model"):
