@@ -166,7 +166,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 def free_ports(count: int) -> int:
     """The first of `count` ports in a row, free at this moment."""
     while True:
-        first = random.randrange(20000, 50000)
+        # Below those that Linux gives to outgoing connections, which could take one before it is listened on.
+        first = random.randrange(20000, 32768 - count)
         if all(is_free(first + number) for number in range(count)):
             return first
 

@@ -3,12 +3,14 @@
 import io
 import json
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from kyara.publisher.v1.publisher_pb2 import PublishDatasetParams, PublishLoraParams, Target
 from kyara_artifacts import Store, get_json, open_store
+from kyara_inference import catalogue
 from kyara_publisher.repository import safe_name
 from kyara_publisher.settings import PublisherSettings
 from kyara_publisher.stage import OPERATIONS
@@ -31,7 +33,7 @@ def store(settings: PublisherSettings) -> Store:
 
 
 def lora_params(target: Target) -> PublishLoraParams:
-    return PublishLoraParams(target=target, name="hana", trigger="hana", recipe="v1.4", base_model="nai")
+    return PublishLoraParams(target=target, name="hana", trigger="hana", recipe="v1.4", base_model="meinamix_v11")
 
 
 def files_under(root: Path) -> dict[str, bytes]:
@@ -69,6 +71,9 @@ def test_a_lora_is_published_with_its_best_step_first(tmp_path: Path, store: Sto
     assert "`hana, blue hair`" in readme
     assert readme.index("| **12** |") < readme.index("| 24 |")
     assert (files["report.html"], "(report.html)" in readme) == (b"<!doctype html>", True)
+    licence = catalogue()[lora_params(Target()).base_model].licence
+    assert licence and f"license: {licence.lower()}\n" in readme.split("---")[1]
+    assert (meta["licence"], meta["kyara"]) == (licence, version("kyara-publisher"))
 
 
 def test_saves_that_were_judged_before_there_was_a_page_are_published_without_one(

@@ -59,6 +59,8 @@ def from_rpc(error: grpc.RpcError, address: str) -> CommandError:
         if "Socket closed" in said or "WRONG_VERSION_NUMBER" in said:
             message = f"{address} hung up: set KYARA_CA when it speaks TLS, and do not when it speaks none"
             return CommandError(Exit.UNREACHABLE, message)
+        if "does not answer" in said:  # Kyara's own words about its engine, or its store
+            return CommandError(Exit.UNREACHABLE, f"{address}: {said}")
         return CommandError(Exit.UNREACHABLE, f"no Kyara answers at {address}; start one with `kyara up`, or give --address")
     if error.code() is grpc.StatusCode.UNAUTHENTICATED:
         hint = "show one with KYARA_TOKEN or KYARA_TOKEN_FILE"

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from kyara.stage.v1.stage_pb2 import Digest
 from kyara_artifacts import FileSet, Image, ImageSet, Store
+from kyara_inference import catalogue
 from kyara_publisher.archives import Archive
 from kyara_publisher.repository import README, Files, json_file, safe_name, table
 
@@ -104,7 +106,19 @@ def _meta(lora: Lora) -> dict[str, Any]:
         "score_without_lora": lora.scores["base"]["recscore"],
         "best_step": lora.scores["best_step"],
         "rule": lora.scores["rule"],
+        "licence": _licence(lora.base_model),
+        "kyara": version("kyara-publisher"),
     }
+
+
+def _licence(base_model: str) -> str | None:
+    """The base model's, which covers what is made from it; None where nobody said."""
+    return catalogue()[base_model].licence if base_model in catalogue() else None
+
+
+def _license(licence: str | None) -> str:
+    """A hub's line for it, in its own spelling."""
+    return f"license: {licence.lower()}\n" if licence else ""
 
 
 def _core_tags(lora: Lora) -> list[str]:
@@ -117,15 +131,17 @@ def _readme(lora: Lora, name: str) -> bytes:
     prompts = [prompt["name"] for prompt in lora.scores["prompts"]]
     steps = sorted(lora.scores["steps"], key=lambda each: (each["step"] != best, -each["step"]))
     rows = [_row(step, best, name, prompts) for step in steps]
+    licence = _licence(lora.base_model)
     parts = [
-        "---\npipeline_tag: text-to-image\ntags:\n- art\n- lora\n- kyara\n---\n",
+        f"---\n{_license(licence)}pipeline_tag: text-to-image\ntags:\n- art\n- lora\n- kyara\n---\n",
         f"# {lora.name}\n",
         f"Trigger words: `{words}`\n",
         f"Best step: **{best}** of {max(step['step'] for step in steps)}, chosen by: {lora.scores['rule']}. "
         f"RecScore without the LoRA: {lora.scores['base']['recscore']:.3f}.\n",
         *([_USE_OF_WORDS] if lora.embeddings.files else []),
         f"Trained on `{lora.base_model}` by recipe `{lora.recipe}` from {len(lora.dataset)} pictures "
-        f"(dataset `{lora.dataset_sha256[:12]}`).\n",
+        f"(dataset `{lora.dataset_sha256[:12]}`) with Kyara {version('kyara-publisher')}. "
+        f"Licence: that of the base model{f', {licence}' if licence else ''}.\n",
         *([f"All of it on one page: [{_REPORT}]({_REPORT}), to be opened in a browser.\n"] if lora.report else []),
         "![scores](scores.png)\n",
         "![previews](previews.png)\n",

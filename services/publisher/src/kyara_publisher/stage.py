@@ -72,5 +72,5 @@ def _publish(ctx: Context, files: Files, target: Target, name: str, kind: Litera
 OPERATIONS = (
     Operation(name="publisher.dataset", version=2, params=PublishDatasetParams, run=publish_dataset),
     Operation(name="publisher.character", version=1, params=PublishDatasetParams, run=publish_character),
-    Operation(name="publisher.lora", version=5, params=PublishLoraParams, run=publish_lora),
+    Operation(name="publisher.lora", version=6, params=PublishLoraParams, run=publish_lora),
 )
