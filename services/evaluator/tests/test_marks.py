@@ -4,12 +4,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
 from kyara_evaluator.choice import Judged, balanced_best, front_of, reason
 from kyara_evaluator.control import asked_by, contradictions
 from kyara_evaluator.copies import copy_limit, diversity, layout_of, nearest_of
 from kyara_evaluator.fidelity import scale_of
 from kyara_evaluator.judging import Seen, judge
-from kyara_evaluator.prompts import DrawnPrompt
+from kyara_evaluator.prompts import DrawnPrompt, prompts_of
 from kyara_evaluator.scoring import Preview, score_steps
 
 AMONG = np.array([[0.0, 0.1, 0.1], [0.1, 0.0, 0.1], [0.1, 0.1, 0.0]])
@@ -67,6 +68,21 @@ def test_a_save_that_draws_one_picture_has_no_diversity() -> None:
     one = layout_of(picture(1))
     assert diversity(np.stack([one, one, one])) == pytest.approx(0, abs=1e-5)
     assert diversity(np.stack([layout_of(picture(seed)) for seed in range(5)])) > 0.7
+
+
+def test_diversity_is_told_from_the_pictures_of_one_prompt_where_there_are_several() -> None:
+    """Two prompts that differ, each drawn the same twice: varied in all, but not from seed to seed."""
+    params = EvaluateParams(trigger="rin", seeds=2, prompts=[Prompt(name=name, text=f"{{trigger}}, {name}") for name in "ab"])
+    prompts = prompts_of(params, [])[-4:]
+    assert [(prompt.name, prompt.drawing) for prompt in prompts] == [("a", 1), ("a #2", 2), ("b", 1), ("b #2", 2)]
+    assert len({prompt.seed for prompt in prompts}) == 4
+    previews = [Preview(step, prompt.name, False) for step in (0, 10) for prompt in prompts]
+    base = [layout_of(picture(seed)) for seed in range(4)]
+    same = [layout_of(picture(seed)) for seed in (7, 7, 8, 8)]
+    layouts = np.stack([*base, *same])
+    seen = Seen(previews, np.full((8, 3), 0.2), AMONG, layouts, layouts[:3], [])
+    _, trained = judge(seen, prompts, [], THRESHOLD).steps
+    assert trained.diversity == pytest.approx(0, abs=1e-5)
 
 
 UNDERFIT, GOOD, LATER = Judged(10, 0.2, 1.0, 1.0), Judged(20, 0.8, 0.9, 1.0), Judged(30, 0.81, 0.89, 1.0)

@@ -62,7 +62,7 @@ class StepMarks:
     copies: float
     """Share of previews that are copies of training pictures."""
     diversity: float
-    """How unlike one another its previews are, as a share of how unlike the base model's are."""
+    """How unlike one another its previews are, those of one prompt where it has several, as a share of the base model's."""
     drift: float
     """Share of pairs that show the character in previews whose prompts do not name it, above the base model's."""
     broken: float
@@ -131,7 +131,7 @@ class _StepRows:
         """The marks of one step, beside the base model's when they are known."""
         rows = [row for row, each in enumerate(self._seen.previews) if each.step == step]
         obeyed = _mean(self._marks[row].obeyed for row in rows)
-        unlike = diversity(self._seen.layouts[rows])
+        unlike = self._unlike(rows)
         strangers = [row for row in rows if self._prompts[self._seen.previews[row].prompt].stranger]
         drift = float(self._same[strangers].mean()) if strangers else float("nan")
         return StepMarks(
@@ -145,6 +145,14 @@ class _StepRows:
             drift=drift - base.drift if base else drift,
             broken=_mean(float(self._seen.previews[row].corrupt) for row in rows),
         )
+
+    def _unlike(self, rows: Sequence[int]) -> float:
+        """Diversity of a step's previews: of those of one prompt, where each is drawn from several seeds, or else of all."""
+        texts: dict[str, list[int]] = {}
+        for row in rows:
+            texts.setdefault(self._prompts[self._seen.previews[row].prompt].text, []).append(row)
+        together = [members for members in texts.values() if len(members) > 1] or [list(rows)]
+        return _mean(diversity(self._seen.layouts[members]) for members in together)
 
     def _by_kind(self, rows: Sequence[int]) -> dict[str, float]:
         kinds: dict[str, list[float | None]] = {}

@@ -32,6 +32,8 @@ class DrawnPrompt:
     """What it tries: a kind of the suite, or `pattern` for one found in the dataset."""
     stranger: bool = False
     """Whether it does not name the character."""
+    drawing: int = 1
+    """Which of the pictures of one text it is, each from a seed of its own."""
 
     def to_json(self) -> dict[str, str | int | bool]:
         """Plain JSON."""
@@ -48,17 +50,20 @@ def prompts_of(params: EvaluateParams, images: Sequence[Image]) -> list[DrawnPro
     by_name: dict[str, Prompt] = {}
     for prompt in [*found, *params.prompts]:
         by_name.setdefault(prompt.name, prompt)
-    return [_drawn(prompt, params) for prompt in by_name.values()]
+    drawings = range(1, max(1, params.seeds) + 1)
+    return [_drawn(prompt, params, drawing) for prompt in by_name.values() for drawing in drawings]
 
 
-def _drawn(prompt: Prompt, params: EvaluateParams) -> DrawnPrompt:
+def _drawn(prompt: Prompt, params: EvaluateParams, drawing: int) -> DrawnPrompt:
+    name = prompt.name if drawing == 1 else f"{prompt.name} #{drawing}"
     return DrawnPrompt(
-        name=prompt.name,
+        name=name,
         text=_filled(prompt.text, params),
         negative=prompt.negative or params.negative,
-        seed=seed_of(params.seed, prompt.name),
+        seed=seed_of(params.seed, name),
         kind=prompt.kind or "plain",
         stranger="{trigger}" not in prompt.text,
+        drawing=drawing,
     )
 
 

@@ -21,6 +21,8 @@ from kyara_inference.staging import stage_errors
 from kyara_rayjobs import RayRun, follow
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 
+MOST_SEEDS = 64
+
 
 async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inputs: Inputs) -> Outputs:
     """Draw previews of every save and of the base model, score them against `dataset`, and choose the best save."""
@@ -47,6 +49,8 @@ def check(params: EvaluateParams) -> None:
     for name in ("width", "height", "sampler_steps"):
         if getattr(params, name) < 1:
             raise StageError.invalid(f"evaluator: {name} is {getattr(params, name)}; it must be at least 1")
+    if not 0 <= params.seeds <= MOST_SEEDS:
+        raise StageError.invalid(f"evaluator: seeds is {params.seeds}; it must be in 0..{MOST_SEEDS}")
     if params.choice not in ("", *RULES):
         raise StageError.invalid(f"evaluator: choice {params.choice!r}: there are {', '.join(RULES)}")
     for name in ("width", "height"):

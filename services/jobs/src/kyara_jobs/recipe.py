@@ -222,6 +222,8 @@ class Evaluation(Section):
     tagger_model: str = ""
     """What says whether previews obey their prompts; empty asks none."""
     choice: Literal["recscore", "balanced"] = "recscore"
+    seeds: PositiveInt = 1
+    """Pictures drawn of each prompt."""
 
 
 class Recipe(Section):
