@@ -94,7 +94,6 @@ def test_the_page_fits_and_every_picture_is_shown_without_network(
         page.on("console", lambda message: wrong.append(message.text))
         page.goto(page_file.as_uri())
         assert _told(page, "document.documentElement.scrollWidth") == size["width"], "nothing but tables goes past the side"
-        page.evaluate("for (const each of document.images) each.loading = 'eager'")
         page.wait_for_function("[...document.images].every(each => each.complete)")
         assert _told(page, "[...document.images].filter(each => !each.naturalWidth).length") == 0
         assert _told(page, "Math.min(...[...document.images].map(each => each.getBoundingClientRect().width))") >= 48

@@ -160,6 +160,6 @@ def _seen(
 
 
 OPERATIONS = (
-    Operation(name="evaluator", version=4, params=EvaluateParams, run=run, models=digests_of),
+    Operation(name="evaluator", version=5, params=EvaluateParams, run=run, models=digests_of),
     Operation(name="evaluator.pin", version=1, params=PinParams, run=pin, cached=False),
 )
