@@ -1,6 +1,7 @@
 """Whole jobs, from the order to the record, over real servers."""
 
 from kyara.curator.v1.curator_pb2 import PackageParams
+from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
 from kyara.jobs.v1.jobs_pb2 import (
     CharacterJob,
     DatasetJob,
@@ -32,6 +33,10 @@ def test_a_video_job_walks_through_every_stage_to_a_scored_lora_per_character(
     params = TrainParams()
     stages.actions["whole", "trainer"].params.Unpack(params)
     assert (params.steps, params.base_model) == (240, "miniature-base")
+    judged = EvaluateParams()
+    stages.actions["whole", "evaluator"].params.Unpack(judged)
+    # The last of each stage, which need not be of one character: prompts call it as it was taught.
+    assert {judged.trigger, params.trigger} <= {"demo_0", "demo_1", "demo_2"}
     shown = {"dataset", "saves", "previews", "scores", "sheet", "curve", "report"}
     assert set(stages.actions["whole", "publisher.lora"].inputs) == shown
 

@@ -51,7 +51,7 @@ def test_v1_4_trains_and_scores_as_published() -> None:
     assert (train.batch_size, train.clip_skip, train.warmup_steps, train.tag_dropout) == (4, 2, 50, 0.1)
     assert (train.resolution, train.buckets, train.bucket_step, train.saves, train.seed) == (512, 5, 8, 15, 7)
     assert train.trigger == "rin_tohsaka"
-    judge = params.evaluate(recipe, 7, "Rin Tohsaka", ["twintails", "black_hair"])
+    judge = params.evaluate(recipe, 7, train.trigger, ["twintails", "black_hair"])
     assert (judge.width, judge.height, judge.sampler_steps, judge.guidance) == (512, 768, 30, 8)
     assert (judge.lora_weight, judge.trigger_weight, judge.min_steps_per_image) == (0.85, 1.15, 6)
     assert judge.prompts[1].text == "{trigger}, {core_tags}, solo, maid, maid headdress, apron"

@@ -57,7 +57,7 @@ def test_the_same_request_id_gives_the_same_job(jobs: JobServiceStub) -> None:
             JobSpec(name="x", recipe="v9", video=VIDEO),
             "there is no recipe 'v9'; known recipes: miniature, ",
         ),
-        (JobSpec(name="x", recipe="miniature"), "`video`, `character` or `dataset`"),
+        (JobSpec(name="x", recipe="miniature"), "`video`, `character`, `dataset` or `evaluation`"),
         (JobSpec(name="x", recipe="miniature", video=VideoJob()), "video.sources"),
         (JobSpec(name="x", recipe="miniature", video=VideoJob(sources=["a", " "])), "video.sources"),
         (JobSpec(name="x", recipe="miniature", video=VideoJob(sources=["a"], max_characters=-1)), "max_characters"),
