@@ -149,9 +149,11 @@ class _StepRows:
     def _unlike(self, rows: Sequence[int]) -> float:
         """Diversity of a step's previews: of those of one prompt, where each is drawn from several seeds, or else of all."""
         texts: dict[str, list[int]] = {}
-        for row in rows:
-            texts.setdefault(self._prompts[self._seen.previews[row].prompt].text, []).append(row)
-        together = [members for members in texts.values() if len(members) > 1] or [list(rows)]
+        drawn = {row: self._prompts[self._seen.previews[row].prompt] for row in rows}
+        for row, prompt in drawn.items():
+            texts.setdefault(prompt.text, []).append(row)
+        several = any(prompt.drawing > 1 for prompt in drawn.values())
+        together = texts.values() if several else [list(rows)]
         return _mean(diversity(self._seen.layouts[members]) for members in together)
 
     def _by_kind(self, rows: Sequence[int]) -> dict[str, float]:
