@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyara.evaluator.v1.evaluator_pb2 import PinParams
+from kyara.stage.v1.stage_pb2 import Digest
 from kyara_artifacts import File, FileSet, Store
 from kyara_evaluator.settings import EvaluatorSettings
 from kyara_lora import COMMUNITY, BadFile, converted, format_of, read, write
@@ -21,7 +22,8 @@ class _Taken:
     """A file that is a LoRA."""
 
     path: Path
-    data: bytes
+    digest: Digest
+    """Of the LoRA in the store."""
     steps: int
     """0 where its metadata does not say."""
 
@@ -34,7 +36,7 @@ async def pin(ctx: StageContext[EvaluatorSettings], params: PinParams, inputs: I
     taken: list[_Taken] = []
     for each in ctx.track(files, "reading", "files"):
         try:
-            taken.append(_taken(each))
+            taken.append(_taken(ctx.store, each))
         except (BadFile, OSError) as error:
             if path.is_file():
                 raise StageError.invalid(f"evaluator.pin: {error}") from error
@@ -61,12 +63,12 @@ def _files_at(path: Path) -> list[Path]:
     return files
 
 
-def _taken(path: Path) -> _Taken:
+def _taken(store: Store, path: Path) -> _Taken:
     file = read(path)
-    # Those in other names are the same LoRA; kinds that cannot be named so are left to diffusers, which reads some of them.
-    data = path.read_bytes() if format_of(file) == COMMUNITY else write(converted(file, COMMUNITY))
+    # Put away at once: a training's saves together may be larger than memory. Those in other names are the same LoRA.
+    digest = store.put(path if format_of(file) == COMMUNITY else write(converted(file, COMMUNITY)))
     told = file.metadata.get("ss_steps", "")
-    return _Taken(path, data, int(told) if told.isascii() and told.isdigit() and len(told) < 9 else 0)
+    return _Taken(path, digest, int(told) if told.isascii() and told.isdigit() and len(told) < 9 else 0)
 
 
 def _in_order(taken: Sequence[_Taken]) -> list[tuple[int, _Taken]]:
@@ -80,14 +82,13 @@ def _in_order(taken: Sequence[_Taken]) -> list[tuple[int, _Taken]]:
 def _outputs(store: Store, taken: Sequence[tuple[int, _Taken]]) -> Outputs:
     saves, words = [], []
     for step, each in taken:
-        saves.append(_file(store, each.path.name, each.data, step))
+        saves.append(_file(each.path.name, each.digest, step))
         beside = each.path.with_name(each.path.name.removesuffix(SUFFIX) + WORDS)
         if beside.is_file() and beside.stat().st_size <= _LARGEST_WORDS:
-            words.append(_file(store, beside.name, beside.read_bytes(), step))
+            words.append(_file(beside.name, store.put(beside), step))
     outputs = {"saves": FileSet(files=tuple(saves)).save(store)}
     return outputs | ({"embeddings": FileSet(files=tuple(words)).save(store)} if words else {})
 
 
-def _file(store: Store, name: str, data: bytes, step: int) -> File:
-    digest = store.put(data)
+def _file(name: str, digest: Digest, step: int) -> File:
     return File(name=name, sha256=digest.sha256, size=digest.size_bytes, media_type=MEDIA_TYPE, meta={"step": step})
