@@ -80,6 +80,26 @@ def test_a_request_gives_the_same_pictures_whatever_was_drawn_before(
     assert np.array_equal(pixels(fresh, REQUEST, lora), with_lora)
 
 
+@pytest.mark.parametrize(
+    "scheduler", ["", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "UniPCMultistepScheduler", "DDIMScheduler"]
+)
+def test_a_picture_does_not_depend_on_which_others_are_drawn(previewer: Previewer, scheduler: str) -> None:
+    prompts = [{"name": str(n), "text": f"kyara, maid {n}", "negative": "", "seed": n} for n in range(7)]
+    all_of_them = pixels(previewer, replace(REQUEST, scheduler=scheduler, prompts=prompts), None)
+    backwards = pixels(previewer, replace(REQUEST, scheduler=scheduler, prompts=prompts[::-1]), None)
+    assert np.array_equal(backwards[::-1], all_of_them)
+    for count in (1, 2, 3, 5):
+        some = pixels(previewer, replace(REQUEST, scheduler=scheduler, prompts=prompts[1 : 1 + count]), None)
+        assert np.array_equal(some, all_of_them[1 : 1 + count])
+    if scheduler:
+        assert not np.array_equal(all_of_them, pixels(previewer, replace(REQUEST, prompts=prompts), None))
+
+
+def test_a_scheduler_that_diffusers_does_not_have_is_refused_with_those_it_has(previewer: Previewer) -> None:
+    with pytest.raises(ValueError, match=r"no scheduler 'os\.system'.*DDIMScheduler"):
+        previewer.draw(replace(REQUEST, scheduler="os.system"), None)
+
+
 def test_the_loras_weight_counts(previewer: Previewer, store: Store, saves: FileSet, tmp_path: Path) -> None:
     lora = tmp_path / "lora.safetensors"
     store.fetch(saves.files[1].digest, lora)

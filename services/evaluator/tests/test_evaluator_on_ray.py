@@ -110,6 +110,13 @@ async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_r
     assert await stage.run("c" * 64, PARAMS, inputs) == outputs
     print(f"an evaluation with the preview model in memory: {time.monotonic() - began:.1f} s")
 
+    # What an evaluation of the first save drew is not drawn again when there is another one.
+    first = await stage.run("1" * 64, PARAMS, {**inputs, "saves": FileSet(files=saves.files[:1]).save(stage.store)})
+    stage.events.clear()
+    assert await stage.run("2" * 64, PARAMS, {**inputs, "drawn": first["previews"]}) == outputs
+    drawn = [event.progress.total for event in stage.events if event.progress.phase == "drawing previews"]
+    assert set(drawn) == {3}, "three prompts of one save"
+
 
 async def test_a_lora_of_another_architecture_is_set_aside_and_the_others_are_scored(
     stage: Stage, inputs: dict[str, ArtifactRef], saves: FileSet

@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
-from kyara_evaluator.choice import Judged, balanced_best, front_of, reason
+from kyara_evaluator.choice import Judged, balanced_best, front_of, idle_saves, reason
 from kyara_evaluator.control import asked_by, contradictions
 from kyara_evaluator.copies import copy_limit, diversity, layout_of, nearest_of
 from kyara_evaluator.fidelity import scale_of
@@ -102,6 +102,13 @@ def test_every_save_is_told_why_it_was_or_was_not_chosen() -> None:
     assert "no more than 0.01 above that of the earlier step 20" in said[30]
     assert "weakest in own pictures, 0.10" in said[40]
     assert said[50] == "step 20 is as good in everything and better in fidelity and control and own pictures"
+
+
+def test_saves_are_idle_from_the_last_that_no_earlier_one_equals() -> None:
+    assert idle_saves([UNDERFIT]) == 0
+    assert idle_saves([UNDERFIT, GOOD, LATER]) == 1, "nothing in it is better by more than a hundredth"
+    assert idle_saves([UNDERFIT, GOOD, LATER, DEAF]) == 2
+    assert idle_saves(SAVES) == 1, "the overfit one is better in fidelity"
 
 
 def test_drift_is_how_much_of_a_stranger_became_the_character() -> None:

@@ -247,13 +247,17 @@ def work_of(action: Action, store: Store) -> Outputs:
         case "trainer":
             params = TrainParams()
             action.params.Unpack(params)
-            return {"saves": files(store, f"{params.output_name}-{params.steps}"), "log": put_json(store, "log", [])}
+            names = [f"{params.output_name}-{number}" for number in range(params.stop_after)]
+            begun = {"checkpoint": put_json(store, "checkpoint", names)} if names else {}
+            whole = f"{params.output_name}-{params.steps}"
+            return {"saves": files(store, *(names or [whole])), "log": put_json(store, "log", []), **begun}
         case "evaluator.pin":
             return {"saves": files(store, "hers"), "embeddings": files(store, "hers.embedding")}
         case "evaluator":
-            scores = put_json(
-                store, "scores", {"best_step": 160, "steps": [{"step": 80, "recscore": 0.5}, {"step": 160, "recscore": 0.75}]}
-            )
+            steps = [{"step": 80, "recscore": 0.5}, {"step": 160, "recscore": 0.75}]
+            # Only the first two saves move the front.
+            idle = max(0, len(FileSet.load(store, action.inputs["saves"]).files) - 2)
+            scores = put_json(store, "scores", {"best_step": 160, "steps": steps, "idle_saves": idle})
             others = {name: blob(store, name, name.encode()) for name in ("sheet", "curve", "report", "best")}
             return {"scores": scores, "previews": pictures(store, "previews", 2), **others}
         case _:
@@ -312,7 +316,8 @@ def pictures(store: Store, what: str, count: int, **meta: Any) -> ArtifactRef:
     return ImageSet(images=tuple(Image(name=f"{n}.png", **one) for n in range(count)), meta=meta).save(store)
 
 
-def files(store: Store, name: str) -> ArtifactRef:
-    """A file set of one file."""
-    digest = store.put(name.encode())
-    return FileSet(files=(File(name=name, sha256=digest.sha256, size=digest.size_bytes),)).save(store)
+def files(store: Store, *names: str) -> ArtifactRef:
+    """A file set."""
+    digests = {name: store.put(name.encode()) for name in names}
+    made = tuple(File(name=name, sha256=digest.sha256, size=digest.size_bytes) for name, digest in digests.items())
+    return FileSet(files=made).save(store)

@@ -80,3 +80,17 @@ def test_a_dataset_that_is_there_already_is_trained_on_as_it_is(jobs: JobService
     stages.actions["made", "curator.package"].params.Unpack(packaged)
     stages.actions["made", "trainer"].params.Unpack(trained)
     assert packaged.as_they_are and trained.steps == 7
+
+
+def test_a_recipe_with_patience_trains_on_until_saves_are_of_no_more_use(jobs: JobServiceStub, stages: ScriptedStages) -> None:
+    own = "extends: miniature\ntraining: {patience: 2, saves: 9}\n"
+    made = DatasetJob(name="Aya", folder="/made")
+    job = until_ended(jobs, create(jobs, JobSpec(recipe="mine", recipe_yaml=own, salt="patient", dataset=made)))
+    assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
+    trained = TrainParams()
+    last = stages.actions["patient", "trainer"]
+    last.params.Unpack(trained)
+    assert (trained.stop_after, trained.saves, trained.steps) == (4, 9, 240), "two of use, then two of none"
+    assert [stages.calls["patient", stage] for stage in ("trainer", "evaluator")] == [2, 2], "the first three at once"
+    assert "checkpoint" in last.inputs
+    assert "drawn" in stages.actions["patient", "evaluator"].inputs

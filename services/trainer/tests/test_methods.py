@@ -11,7 +11,7 @@ import torch
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara.trainer.v1.trainer_pb2 import AdapterParams, PivotalParams, TrainParams
-from kyara_artifacts import ImageSet, Store
+from kyara_artifacts import ImageSet, Store, open_store
 from kyara_rayjobs import refs_of
 from kyara_stage import StageError
 from kyara_trainer.checks import check
@@ -70,6 +70,21 @@ def test_a_run_goes_on_to_the_same_bytes_wherever_it_died(
     resumed, began = interrupted(monkeypatch, dies_at, tmp_path, models, params, dataset)
     assert began == dies_at
     assert resumed == whole
+
+
+def test_a_training_in_parts_ends_in_the_same_bytes(
+    tmp_path: Path, models: Path, dataset: ArtifactRef, params: TrainParams
+) -> None:
+    params.saves = 3
+    whole = run(tmp_path, models, with_options(params, "noise"), dataset, "trainer/whole")
+    before = None
+    for part in (1, 2):
+        params.stop_after = part
+        result = run(tmp_path, models, params, dataset, f"trainer/part-{part}", before)
+        before = refs_of(result["outputs"])["checkpoint"]
+        assert len(files_of(open_store(f"file://{tmp_path}/store"), result).files) == part
+    params.stop_after = 0
+    assert run(tmp_path, models, params, dataset, "trainer/rest", before) == whole
 
 
 def test_locon_adds_the_residual_blocks_with_a_rank_of_their_own(

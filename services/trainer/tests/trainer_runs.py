@@ -20,10 +20,17 @@ class InterruptedRunError(Exception):
     """Stands for a process that dies."""
 
 
-def run(tmp_path: Path, models: Path, params: TrainParams, dataset: ArtifactRef, key: str = "trainer/a") -> dict[str, Any]:
-    """One run, as Ray's worker does it."""
+def run(
+    tmp_path: Path,
+    models: Path,
+    params: TrainParams,
+    dataset: ArtifactRef,
+    key: str = "trainer/a",
+    before: ArtifactRef | None = None,
+) -> dict[str, Any]:
+    """One run, as Ray's worker does it; `before` is the checkpoint of the part that was before."""
     url = f"file://{tmp_path}/store"
-    task = Task(url, str(models / params.base_model), params, dataset, threads=1)
+    task = Task(url, str(models / params.base_model), params, dataset, threads=1, checkpoint=before)
     return train_dataset(Task.from_json(task.to_json()), RunReport(open_store(url), key, "one"))
 
 

@@ -7,6 +7,7 @@ strength makes up for what is missing, the earliest of those within a hundredth 
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import Any
 
 RULES = ("recscore", "balanced")
@@ -55,6 +56,17 @@ def balanced_best(saves: Sequence[Judged]) -> Judged:
     front = front_of(saves)
     most = max(save.balance for save in front)
     return min((save for save in front if save.balance >= most - EQUAL), key=lambda save: save.step)
+
+
+def idle_saves(saves: Sequence[Judged]) -> int:
+    """How many of the latest saves, in order of their steps, did not move the front: an earlier one is as good in everything."""
+    ordered = sorted(saves, key=lambda save: save.step)
+    idle = [any(_as_good(other, save) for other in ordered[:place]) for place, save in enumerate(ordered)]
+    return len(list(takewhile(bool, reversed(idle))))
+
+
+def _as_good(one: Judged, other: Judged) -> bool:
+    return all(mine >= theirs - EQUAL for mine, theirs in zip(one.marks, other.marks, strict=True))
 
 
 def reason(save: Judged, best: Judged, saves: Sequence[Judged]) -> str:

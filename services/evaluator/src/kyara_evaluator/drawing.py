@@ -1,17 +1,20 @@
-"""Drawing previews: the base model with at most one LoRA, every prompt in one batch.
+"""Drawing previews: the base model with at most one LoRA, some prompts at once.
 
-A prompt starts from the same noise at every step, drawn on the CPU, so that saves compare like with like.
+A prompt starts from the same noise at every step, drawn on the CPU, so that saves compare like with like. Its picture does not
+depend on which other prompts are drawn, or how many.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
@@ -20,10 +23,17 @@ from kyara_evaluator.weighting import encode_prompts
 from kyara_evaluator.words import UnfitWordsError, in_place_of, own_words, read_words
 
 ADAPTER = "preview"
+BATCH = 4
+"""Prompts that are drawn at once, never more or fewer: kernels round differently for another number."""
+DPM = "DPMSolverMultistepScheduler"
 
 
 class UnfitLoraError(ValueError):
     """The LoRA, or its words, cannot be drawn with on this base model; the message says why."""
+
+
+class UnknownSchedulerError(ValueError):
+    """Nothing is called so that the pipeline can draw with; the message says what there is."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +54,14 @@ class Previewer:
         self._pipeline: Any = StableDiffusionPipeline.from_pretrained(
             str(folder), safety_checker=None, requires_safety_checker=False, dtype=torch.float32
         ).to("cuda" if torch.cuda.is_available() else "cpu")
-        # DPM++ 2M Karras, by the community's name.
-        self._pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
-            self._pipeline.scheduler.config, use_karras_sigmas=True
-        )
+        self._trained_with = self._pipeline.scheduler.config
         self._pipeline.set_progress_bar_config(disable=True)
 
     @torch.no_grad()
     def draw(self, request: DrawRequest, lora: Path | None, words: Path | None = None) -> list[Drawn]:
-        """One picture a prompt, in their order. Raises UnfitLoraError."""
+        """One picture a prompt, in their order. Raises UnfitLoraError, UnknownSchedulerError."""
         pipeline = self._pipeline
+        pipeline.scheduler = scheduler_named(request.scheduler, self._trained_with)
         try:
             if lora is not None:
                 self._load(lora, request.lora_weight)
@@ -79,8 +87,17 @@ class Previewer:
             why = str(error).strip().split("\n")[0][:300]
             raise UnfitLoraError(f"it does not fit the base model that previews are drawn with: {why}") from error
 
-    def _pictures(self, request: DrawRequest, names: list[str]) -> np.ndarray:
-        pipeline, prompts = self._pipeline, request.prompts
+    def _pictures(self, request: DrawRequest, names: list[str]) -> list[np.ndarray]:
+        pictures: list[np.ndarray] = []
+        for first in range(0, len(request.prompts), BATCH):
+            some = request.prompts[first : first + BATCH]
+            # The last ones are drawn again in the places that nobody needs.
+            full = [*some, *[some[-1]] * (BATCH - len(some))]
+            pictures += list(self._batch(request, full, names))[: len(some)]
+        return pictures
+
+    def _batch(self, request: DrawRequest, prompts: Sequence[dict[str, Any]], names: list[str]) -> np.ndarray:
+        pipeline = self._pipeline
         texts = [in_place_of(request.trigger, names, prompt["text"]) for prompt in prompts]
         negatives = [prompt["negative"] for prompt in prompts]
         states = encode_prompts(pipeline.tokenizer, pipeline.text_encoder, [*texts, *negatives], request.clip_skip)
@@ -94,6 +111,19 @@ class Previewer:
             generator=[torch.Generator().manual_seed(prompt["seed"]) for prompt in prompts],
             output_type="np",
         ).images
+
+
+def scheduler_named(name: str, trained_with: Any) -> Any:
+    """A scheduler of diffusers by its class, for a model whose own has the config `trained_with`; none is DPM++ 2M Karras.
+
+    Raises UnknownSchedulerError.
+    """
+    # Noise of this one is of a batch as a whole: a picture would depend on the others.
+    known = {each.name for each in KarrasDiffusionSchedulers} - {"DPMSolverSDEScheduler"}
+    if name and name not in known:
+        raise UnknownSchedulerError(f"there is no scheduler {name!r} for previews; there are {', '.join(sorted(known))}")
+    changes = {} if name else {"use_karras_sigmas": True}
+    return getattr(diffusers, name or DPM).from_config(trained_with, **changes)
 
 
 def _drawn(picture: np.ndarray) -> Drawn:

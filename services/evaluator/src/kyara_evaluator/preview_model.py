@@ -49,15 +49,15 @@ class PreviewModel:
         self._previewer = Previewer(Path(placement.model_folder), placement.threads)
 
     def draw(self, value: dict[str, Any]) -> list[dict[str, Any]] | str:
-        """`sha256`, `size`, `width`, `height` and `finite` of each preview of a `DrawRequest`; why not, for an unfit LoRA."""
-        from kyara_evaluator.drawing import UnfitLoraError
+        """`sha256`, `size`, `width`, `height` and `finite` of each preview of a `DrawRequest`; or why nothing can be drawn."""
+        from kyara_evaluator.drawing import UnfitLoraError, UnknownSchedulerError
 
         request = DrawRequest.from_json(value)
         with tempfile.TemporaryDirectory() as folder:
             lora, words = (self._fetched(each, Path(folder)) for each in (request.lora, request.words))
             try:
                 pictures = self._previewer.draw(request, lora, words)
-            except UnfitLoraError as error:
+            except (UnfitLoraError, UnknownSchedulerError) as error:
                 return str(error)
         return [self._kept(picture.pixels, picture.finite) for picture in pictures]
 

@@ -30,6 +30,8 @@ class DrawRequest:
     words: Lora | None = None
     """The save's own words, which stand in the trigger's place."""
     trigger: str = ""
+    scheduler: str = ""
+    """A class of diffusers; none is DPM++ 2M Karras."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

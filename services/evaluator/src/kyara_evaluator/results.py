@@ -9,7 +9,7 @@ import PIL.Image
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara_artifacts import File, FileSet, Image, ImageSet, Store, put_json, read_picture, ref
-from kyara_evaluator.choice import Judged, balanced_best, front_of, reason
+from kyara_evaluator.choice import Judged, balanced_best, front_of, idle_saves, reason
 from kyara_evaluator.control import contradictions
 from kyara_evaluator.figures import preview_sheet, score_curve
 from kyara_evaluator.judging import PreviewMarks, Seen, Verdicts, judge
@@ -108,6 +108,7 @@ def _record(params: EvaluateParams, scored: Scored, best: int, rule: str, why: d
         "steps": [_row(score, marks[score.step].to_json(), judged[score.step], score.step in front, why) for score in trained],
         "best_step": best,
         "rule": rule,
+        "idle_saves": idle_saves(list(judged.values())),
         "scale": {"own": scored.verdicts.scale.own, "strangers": scored.verdicts.scale.strangers},
         "threshold": scored.threshold,
         "images": len(scored.pictures),

@@ -37,8 +37,11 @@ async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inpu
         catalogue().diffusion(params.preview_model)
         threshold = catalogue().ccip(params.ccip_model).threshold
         words = _words(FileSet.load(ctx.store, inputs["embeddings"]) if "embeddings" in inputs else FileSet(files=()))
-        result = await follow(ctx, ctx.settings.ray, _on_ray(ctx.settings, params, prompts, saves, words))
-        saves, drawn = _fit(ctx, saves, result["drawn"])
+        drawn = _drawn_before(ImageSet.load(ctx.store, inputs["drawn"]), prompts) if "drawn" in inputs else {}
+        if missing := [request for request in _requests(params, prompts, saves, words) if str(request.step) not in drawn]:
+            result = await follow(ctx, ctx.settings.ray, _on_ray(ctx.settings, params, missing))
+            drawn |= result["drawn"]
+        saves, drawn = _fit(ctx, saves, drawn)
         previews = _previews(drawn, prompts)
         seen, pictures = _seen(ctx, params, dataset, previews, drawn)
     return outputs(ctx.store, params, saves, Scored.of(params, prompts, seen, pictures, previews, threshold))
@@ -63,16 +66,27 @@ def _words(embeddings: FileSet) -> dict[int, Lora]:
     return {file.meta["step"]: Lora(file.sha256, file.size) for file in embeddings.files}
 
 
-def _on_ray(
-    settings: EvaluatorSettings,
-    params: EvaluateParams,
-    prompts: Sequence[DrawnPrompt],
-    saves: FileSet,
-    words: Mapping[int, Lora],
-) -> RayRun:
+def _drawn_before(previews: ImageSet, prompts: Sequence[DrawnPrompt]) -> dict[str, Any]:
+    """Previews that an earlier evaluation of the same training drew, as Ray gives them, of steps that have all prompts."""
+    by_place = {(image.step or 0, image.prompt): image for image in previews}
+    steps = {step for step, _ in by_place if all((step, prompt.name) in by_place for prompt in prompts)}
+    # What was not finite is black, and found to show nothing again.
+    return {
+        str(step): [
+            {**by_place[step, prompt.name].model_dump(include={"sha256", "size", "width", "height"}), "finite": True}
+            for prompt in prompts
+        ]
+        for step in sorted(steps)
+    }
+
+
+def _requests(
+    params: EvaluateParams, prompts: Sequence[DrawnPrompt], saves: FileSet, words: Mapping[int, Lora]
+) -> list[DrawRequest]:
+    """What is to be drawn: the base model's previews, and every save's."""
     steps: list[tuple[int, Lora | None]] = [(0, None)]
     steps += [(file.meta["step"], Lora(file.sha256, file.size)) for file in saves.files]
-    requests = [
+    return [
         DrawRequest(
             step=step,
             lora=lora,
@@ -85,9 +99,13 @@ def _on_ray(
             lora_weight=params.lora_weight or 1.0,
             words=words.get(step),
             trigger=params.trigger,
+            scheduler=params.scheduler,
         )
         for step, lora in steps
     ]
+
+
+def _on_ray(settings: EvaluatorSettings, params: EvaluateParams, requests: Sequence[DrawRequest]) -> RayRun:
     placement = {
         "store": settings.store,
         "model_folder": str(local_path(params.preview_model, settings.models)),
@@ -160,6 +178,6 @@ def _seen(
 
 
 OPERATIONS = (
-    Operation(name="evaluator", version=5, params=EvaluateParams, run=run, models=digests_of),
+    Operation(name="evaluator", version=6, params=EvaluateParams, run=run, models=digests_of),
     Operation(name="evaluator.pin", version=1, params=PinParams, run=pin, cached=False),
 )

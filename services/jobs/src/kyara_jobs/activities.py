@@ -56,10 +56,10 @@ class Activities:
 
     @activity.defn
     async def read_verdict(self, scores: ArtifactRef) -> Verdict:
-        """The best save, and its score."""
+        """The best save, its score, and whether the last saves were of use."""
         found: dict[str, Any] = await asyncio.to_thread(get_json, self._store, scores)
         best = next(save for save in found["steps"] if save["step"] == found["best_step"])
-        return Verdict(best_step=best["step"], recscore=best["recscore"])
+        return Verdict(best_step=best["step"], recscore=best["recscore"], idle_saves=found.get("idle_saves", 0))
 
     @activity.defn
     async def keep_record(self, job: Job) -> None:

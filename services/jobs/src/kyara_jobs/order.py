@@ -44,10 +44,11 @@ class DatasetFacts(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What the evaluator found: the best save, and its RecScore."""
+    """What the evaluator found: the best save, its RecScore, and how many of the last saves are no better than earlier ones."""
 
     best_step: int
     recscore: float
+    idle_saves: int = 0
 
 
 class Recognition(BaseModel):

@@ -103,8 +103,8 @@ def package(recipe: Recipe, spec: JobSpec, name: str) -> PackageParams:
     return wanted
 
 
-def train(recipe: Recipe, seed: int, name: str, images: int) -> TrainParams:
-    """trainer, for a dataset of `images` pictures."""
+def train(recipe: Recipe, seed: int, name: str, images: int, saves: int = 0) -> TrainParams:
+    """trainer, for a dataset of `images` pictures; all saves, or the first so many."""
     chosen = recipe.training
     # What is as it is unless a recipe says otherwise stays out of the params, so that the same work keeps its name.
     written = chosen.model_dump(exclude_defaults=True)
@@ -117,6 +117,7 @@ def train(recipe: Recipe, seed: int, name: str, images: int) -> TrainParams:
         unet=_adapter(chosen, chosen.unet, images),
         text_encoder=_adapter(chosen, chosen.text_encoder, images),
         pivotal=_pivotal(chosen),
+        stop_after=saves,
         **plain,
     )
 

@@ -55,7 +55,7 @@ class Process:
 
     def __init__(self, order: Order, report: Report, subject: str = "") -> None:
         self._order = order
-        self._recipe = order.recipe
+        self.recipe = order.recipe
         self._spec = order.spec
         self._report = report
         self._subject = subject
@@ -67,7 +67,7 @@ class Process:
     async def videos_in(self, source: str) -> list[ArtifactRef]:
         """A magnet link, torrent, file or folder to its videos."""
         pinned = await self._run("fetcher.resolve", params.resolve_source(source))
-        fetched = await self._run("fetcher.fetch", params.fetch(self._recipe), pinned=pinned["pinned"])
+        fetched = await self._run("fetcher.fetch", params.fetch(self.recipe), pinned=pinned["pinned"])
         return list(fetched.numbered("video").values())
 
     async def pictures_in(self, folder: str) -> ArtifactRef:
@@ -80,40 +80,40 @@ class Process:
 
     async def _collected(self, source: ResolveParams) -> ArtifactRef:
         pinned = await self._run("crawler.resolve", source)
-        collected = await self._run("crawler.collect", params.collect(self._recipe), pinned=pinned["pinned"])
+        collected = await self._run("crawler.collect", params.collect(self.recipe), pinned=pinned["pinned"])
         return collected["images"]
 
     async def key_frames_of(self, video: ArtifactRef) -> ArtifactRef:
         """The frames of a video worth looking at."""
-        return (await self._run("keyframer", params.keyframes(self._recipe), video=video))["frames"]
+        return (await self._run("keyframer", params.keyframes(self.recipe), video=video))["frames"]
 
     async def boxes_in(self, images: ArtifactRef) -> ArtifactRef:
         """The same pictures with person, half-body, head and face boxes."""
-        return (await self._run("detector", params.detect(self._recipe), images=images))["images"]
+        return (await self._run("detector", params.detect(self.recipe), images=images))["images"]
 
     async def persons_in(self, figures: Sequence[ArtifactRef]) -> ArtifactRef:
         """Clean crops of single persons, out of any number of image sets with boxes."""
         frames = {f"frames_{number:03}": each for number, each in enumerate(figures)}
-        return (await self._run("curator.clean", params.clean(self._recipe), **frames))["crops"]
+        return (await self._run("curator.clean", params.clean(self.recipe), **frames))["crops"]
 
     async def character_in(self, pictures: ArtifactRef, **anchors: ArtifactRef) -> ArtifactRef:
         """Clean crops, out of image sets with boxes, of the character whom `anchors` show, or else most of the pictures."""
-        return (await self._run("curator.web", params.web(self._recipe), images=pictures, **anchors))["crops"]
+        return (await self._run("curator.web", params.web(self.recipe), images=pictures, **anchors))["crops"]
 
     async def vectors_of(self, crops: ArtifactRef) -> ArtifactRef:
         """What tells crops of one character from those of another."""
-        return (await self._run("embedder", params.embed(self._recipe), images=crops))["vectors"]
+        return (await self._run("embedder", params.embed(self.recipe), images=crops))["vectors"]
 
     async def cast_of(self, crops: ArtifactRef, vectors: ArtifactRef) -> Outputs:
         """Crops to characters: `character_000` is the one with the most."""
-        return await self._run("clusterer", params.cluster(self._recipe), crops=crops, vectors=vectors)
+        return await self._run("clusterer", params.cluster(self.recipe), crops=crops, vectors=vectors)
 
     async def likenesses_in(
         self, cast: Outputs, vectors: ArtifactRef, references: Mapping[str, ArtifactRef]
     ) -> list[Recognition]:
         """Whom each index is most like, of the characters whose vectors `references` holds."""
         known = {f"reference_{number:03}": each for number, each in enumerate(references.values())}
-        wanted = params.recognise(self._recipe, list(references))
+        wanted = params.recognise(self.recipe, list(references))
         found = await self._run("clusterer.recognise", wanted, clusters=cast["clusters"], vectors=vectors, **known)
         return await look_up(Activities.read_likenesses, found["likenesses"])
 
@@ -131,21 +131,28 @@ class Process:
 
     async def package(self, name: str, crops: ArtifactRef) -> Outputs:
         """One character's crops to a captioned dataset and its packages."""
-        return await self._run("curator.package", params.package(self._recipe, self._spec, name), crops=crops)
+        return await self._run("curator.package", params.package(self.recipe, self._spec, name), crops=crops)
 
-    async def train(self, name: str, dataset: ArtifactRef, images: int) -> Outputs:
-        """A dataset of `images` pictures to LoRA saves."""
-        wanted = params.train(self._recipe, self._spec.seed, name, images)
-        return await self._run("trainer", wanted, dataset=dataset)
+    async def train(self, name: str, dataset: ArtifactRef, images: int, saves: int = 0, before: Outputs | None = None) -> Outputs:
+        """A dataset of `images` pictures to LoRA saves: all, or the first `saves` of them, going on from what was `before`."""
+        wanted = params.train(self.recipe, self._spec.seed, name, images, saves)
+        begun = {"checkpoint": before["checkpoint"]} if before else {}
+        return await self._run("trainer", wanted, dataset=dataset, **begun)
 
     async def loras_in(self, path: str) -> Outputs:
         """LoRA files from anywhere to saves."""
         return await self._run("evaluator.pin", params.pin(path))
 
-    async def evaluate(self, trigger: str, dataset: ArtifactRef, core_tags: list[str], trained: Outputs) -> Outputs:
-        """LoRA saves to previews, scores and the best of them; prompts call the character by `trigger`."""
-        wanted = params.evaluate(self._recipe, self._spec.seed, trigger, core_tags)
-        return await self._run("evaluator", wanted, dataset=dataset, **saves_in(trained))
+    async def evaluate(
+        self, trigger: str, dataset: ArtifactRef, core_tags: list[str], trained: Outputs, before: Outputs | None = None
+    ) -> Outputs:
+        """LoRA saves to previews, scores and the best of them; prompts call the character by `trigger`.
+
+        Saves that were judged `before` are not drawn again.
+        """
+        wanted = params.evaluate(self.recipe, self._spec.seed, trigger, core_tags)
+        drawn = {"drawn": before["previews"]} if before else {}
+        return await self._run("evaluator", wanted, dataset=dataset, **saves_in(trained), **drawn)
 
     async def verdict_in(self, judged: Outputs) -> Verdict:
         """What the evaluator's scores say."""
@@ -167,7 +174,7 @@ class Process:
             # Jobs from before datasets had repositories of their own go on as they began.
             if not workflow.patched("character-dataset"):
                 shown["packages"] = packed["packages"]
-            await self._run("publisher.lora", params.publish_lora(self._spec, self._recipe, name), **shown)
+            await self._run("publisher.lora", params.publish_lora(self._spec, self.recipe, name), **shown)
 
     async def _run(self, stage: str, wanted: Message, **inputs: ArtifactRef) -> Outputs:
         action = Action(stage=stage, inputs=inputs, salt=self._spec.salt)

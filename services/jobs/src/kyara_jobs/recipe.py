@@ -14,6 +14,7 @@ import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -182,6 +183,8 @@ class Training(Section):
     gradient_accumulation: PositiveInt = 1
     torch_compile: bool = False
     validation_share: Share = 0
+    patience: NonNegativeInt = 0
+    """Saves after which training ends when none of them moved the front of the scores; 0 trains to the end."""
 
 
 class Prompt(Section):
@@ -224,6 +227,8 @@ class Evaluation(Section):
     choice: Literal["recscore", "balanced"] = "recscore"
     seeds: PositiveInt = 1
     """Pictures drawn of each prompt."""
+    scheduler: str = Field(default="", pattern="^([A-Z][A-Za-z0-9]*Scheduler)?$")
+    """A class of diffusers; empty is DPM++ 2M Karras."""
 
 
 class Recipe(Section):

@@ -6,6 +6,7 @@ from kyara_stage import StageError
 POSITIVE = ("steps", "saves", "batch_size", "resolution", "buckets", "bucket_step")
 NOT_NEGATIVE = (
     "warmup_steps", "weight_decay", "noise_offset", "multires_noise_iterations", "min_snr_gamma", "gradient_accumulation",
+    "stop_after",
 )  # fmt: skip
 BELOW_ONE = ("tag_dropout", "caption_dropout", "validation_share")
 WORDS = {

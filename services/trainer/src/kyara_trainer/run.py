@@ -13,6 +13,7 @@ import structlog
 import torch
 from google.protobuf import json_format
 
+from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import Image, ImageSet, Store, open_store, ref
 from kyara_rayjobs import RunReport
@@ -55,13 +56,21 @@ def train_dataset(task: Task, report: RunReport) -> dict[str, Any]:
         step, model = task.params.bucket_step, task.params.base_model
         raise StageError.invalid(f"trainer: bucket_step {step} must be a multiple of {base.latent_scale}, as {model} needs it")
     try:
-        return _Run(task.params, store, report, base, dataset.images).result()
+        return _Run(task.params, store, report, base, dataset.images, task.checkpoint).result()
     except (OptimizerMissingError, NoMemoryError) as error:
         raise StageError.precondition(f"trainer: {error}") from error
 
 
 class _Run:
-    def __init__(self, params: TrainParams, store: Store, report: RunReport, base: BaseModel, images: tuple[Image, ...]) -> None:
+    def __init__(
+        self,
+        params: TrainParams,
+        store: Store,
+        report: RunReport,
+        base: BaseModel,
+        images: tuple[Image, ...],
+        before: ArtifactRef | None,
+    ) -> None:
         self._params = params
         self._base = base
         self._store = store
@@ -83,6 +92,8 @@ class _Run:
         self._order = DataOrder(self._data.buckets, params.batch_size * max(1, params.gradient_accumulation), params.seed)
         self._training = Training(base, params, self._data.examples, self._order, self._texts, words)
         self._validation = Validation(base, self._data.held_back, images)
+        self._before = before
+        self._last = save_steps(params.steps, params.saves)[: params.stop_after or None][-1]
         self._resumed_at = 0
 
     def result(self) -> dict[str, Any]:
@@ -92,15 +103,14 @@ class _Run:
         saves_at = set(save_steps(params.steps, params.saves))
         if training.state.step == 0:
             training.state.untrained_loss = self._validate()
-        while training.state.step < params.steps:
+        while training.state.step < self._last:
             self._step()
             step = training.state.step
             if step in saves_at:
                 self._save()
-            if params.checkpoint_every and step % params.checkpoint_every == 0 and step < params.steps:
+            if params.checkpoint_every and step % params.checkpoint_every == 0 and step < self._last:
                 with training.clock.phase("save"):
-                    data = training.checkpoint()
-                    self._report.checkpoint(ref("training-checkpoint", self._store.put(data), "application/x-pytorch"))
+                    self._report.checkpoint(self._checkpoint())
             self._say(time.perf_counter() - began)
         return self._outputs()
 
@@ -108,10 +118,14 @@ class _Run:
         self._report.progress("caching latents", pictures, len(self._images), "pictures")
 
     def _resume(self) -> None:
-        if self._report.last_checkpoint is not None:
-            self._training.resume(self._store.get(self._report.last_checkpoint.digest))
+        checkpoint = self._report.last_checkpoint or self._before
+        if checkpoint is not None:
+            self._training.resume(self._store.get(checkpoint.digest))
             self._resumed_at = self._training.state.step
             log.info("goes on from a checkpoint", step=self._resumed_at)
+
+    def _checkpoint(self) -> ArtifactRef:
+        return ref("training-checkpoint", self._store.put(self._training.checkpoint()), "application/x-pytorch")
 
     def _step(self) -> None:
         try:
@@ -168,7 +182,7 @@ class _Run:
         phase = "training"
         if state.pass_size < params.batch_size:
             phase += f" in passes of {state.pass_size}: memory holds no more"
-        self._report.progress(phase, state.step, params.steps, "steps", metrics, now=state.step == params.steps)
+        self._report.progress(phase, state.step, params.steps, "steps", metrics, now=state.step == self._last)
 
     def _outputs(self) -> dict[str, Any]:
         facts = {
@@ -179,6 +193,8 @@ class _Run:
             "pass_size": self._training.state.pass_size,
         }
         outputs = store_outputs(self._store, self._params, self._training.state, facts)
+        if self._params.stop_after:
+            outputs["checkpoint"] = self._checkpoint()
         return {
             "outputs": {name: json_format.MessageToDict(artifact) for name, artifact in outputs.items()},
             "rejected": self._data.rejected,

@@ -14,7 +14,7 @@ from kyara_trainer.task import Task
 async def run(ctx: StageContext[TrainerSettings], params: TrainParams, inputs: Inputs) -> Outputs:
     """Train a LoRA on `dataset`: `saves`, a file set with the step in each file's metadata, `log` and `curve`, loss by step.
 
-    With pivotal words also `embeddings`, a file for each save.
+    With pivotal words also `embeddings`, a file for each save; with `stop_after` also `checkpoint`, for what comes after.
     """
     settings = ctx.settings
     check(params)
@@ -26,6 +26,7 @@ async def run(ctx: StageContext[TrainerSettings], params: TrainParams, inputs: I
         params=params,
         dataset=inputs["dataset"],
         threads=settings.threads,
+        checkpoint=inputs.get("checkpoint"),
     )
     resources = {"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus, "retries": settings.worker_retries}
     spec = {**task.to_json(), **resources, "traces": settings.traces}

@@ -18,6 +18,8 @@ class Task:
     params: TrainParams
     dataset: ArtifactRef
     threads: int
+    checkpoint: ArtifactRef | None = None
+    """Of the part of the training that was before; none begins it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, for a command line."""
@@ -27,6 +29,7 @@ class Task:
             "params": json_format.MessageToDict(self.params),
             "dataset": json_format.MessageToDict(self.dataset),
             "threads": self.threads,
+            "checkpoint": json_format.MessageToDict(self.checkpoint) if self.checkpoint else None,
         }
 
     @classmethod
@@ -38,4 +41,5 @@ class Task:
             params=json_format.ParseDict(value["params"], TrainParams()),
             dataset=json_format.ParseDict(value["dataset"], ArtifactRef()),
             threads=value["threads"],
+            checkpoint=json_format.ParseDict(value["checkpoint"], ArtifactRef()) if value["checkpoint"] else None,
         )

@@ -81,7 +81,10 @@ Global___PivotalParams: _TypeAlias = PivotalParams  # noqa: Y015
 
 @_typing.final
 class TrainParams(_message.Message):
-    """`trainer`: input `dataset` -> `saves` (file-set; step in the metadata), `log` (JSON: loss by step), `curve` (PNG: the losses)."""
+    """`trainer`: input `dataset`, maybe `checkpoint` -> `saves` (file-set; step in the metadata), `log` (JSON: loss by step), `curve`
+    (PNG: the losses); with `stop_after` also `checkpoint`, for the action that goes on from there. What is saved and logged before is
+    part of what comes after.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -118,6 +121,7 @@ class TrainParams(_message.Message):
     TORCH_COMPILE_FIELD_NUMBER: _builtins.int
     VALIDATION_SHARE_FIELD_NUMBER: _builtins.int
     KEEP_TAG_ORDER_FIELD_NUMBER: _builtins.int
+    STOP_AFTER_FIELD_NUMBER: _builtins.int
     base_model: _builtins.str
     """Name in the model catalogue."""
     trigger: _builtins.str
@@ -163,6 +167,8 @@ class TrainParams(_message.Message):
     """Share of the pictures that are held back, and on which every save's loss is taken."""
     keep_tag_order: _builtins.bool
     """Tags stay in the caption's own order. With no dropout, texts are then encoded once and kept."""
+    stop_after: _builtins.int
+    """How many of the saves are made when this part of the training ends; 0 is all of them."""
     @_builtins.property
     def unet(self) -> Global___AdapterParams: ...
     @_builtins.property
@@ -207,10 +213,11 @@ class TrainParams(_message.Message):
         torch_compile: _builtins.bool = ...,
         validation_share: _builtins.float = ...,
         keep_tag_order: _builtins.bool = ...,
+        stop_after: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pivotal", b"pivotal", "text_encoder", b"text_encoder", "unet", b"unet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_model", b"base_model", "batch_size", b"batch_size", "bucket_step", b"bucket_step", "buckets", b"buckets", "caption_dropout", b"caption_dropout", "checkpoint_every", b"checkpoint_every", "clip_skip", b"clip_skip", "gradient_accumulation", b"gradient_accumulation", "gradient_checkpointing", b"gradient_checkpointing", "keep_tag_order", b"keep_tag_order", "max_gradient_norm", b"max_gradient_norm", "min_snr_gamma", b"min_snr_gamma", "multires_noise_discount", b"multires_noise_discount", "multires_noise_iterations", b"multires_noise_iterations", "noise_offset", b"noise_offset", "optimizer", b"optimizer", "output_name", b"output_name", "pivotal", b"pivotal", "precision", b"precision", "resolution", b"resolution", "saves", b"saves", "schedule", b"schedule", "seed", b"seed", "steps", b"steps", "tag_dropout", b"tag_dropout", "text_encoder", b"text_encoder", "torch_compile", b"torch_compile", "trigger", b"trigger", "unet", b"unet", "validation_share", b"validation_share", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_model", b"base_model", "batch_size", b"batch_size", "bucket_step", b"bucket_step", "buckets", b"buckets", "caption_dropout", b"caption_dropout", "checkpoint_every", b"checkpoint_every", "clip_skip", b"clip_skip", "gradient_accumulation", b"gradient_accumulation", "gradient_checkpointing", b"gradient_checkpointing", "keep_tag_order", b"keep_tag_order", "max_gradient_norm", b"max_gradient_norm", "min_snr_gamma", b"min_snr_gamma", "multires_noise_discount", b"multires_noise_discount", "multires_noise_iterations", b"multires_noise_iterations", "noise_offset", b"noise_offset", "optimizer", b"optimizer", "output_name", b"output_name", "pivotal", b"pivotal", "precision", b"precision", "resolution", b"resolution", "saves", b"saves", "schedule", b"schedule", "seed", b"seed", "steps", b"steps", "stop_after", b"stop_after", "tag_dropout", b"tag_dropout", "text_encoder", b"text_encoder", "torch_compile", b"torch_compile", "trigger", b"trigger", "unet", b"unet", "validation_share", b"validation_share", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
