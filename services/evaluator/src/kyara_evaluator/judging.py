@@ -1,5 +1,6 @@
 """All marks of every save, from what was seen of its previews. Pure functions over arrays; the stage looks, this judges."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -69,8 +70,9 @@ class StepMarks:
     """Share of previews that show nothing."""
 
     def judged(self) -> Judged:
-        """What the choice goes by."""
-        return Judged(self.step, self.fidelity, self.control, max(0.0, 1 - self.copies - self.broken))
+        """What the choice goes by. What has learnt pictures by heart draws copies, or much the same whatever it is asked for."""
+        varied = 1.0 if math.isnan(self.diversity) else min(1.0, self.diversity)
+        return Judged(self.step, self.fidelity, self.control, max(0.0, 1 - self.copies - self.broken) * varied)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; what nothing tells of is null."""
