@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+from google.protobuf.message import Message
 from pydantic import SecretStr
 
 from kyara.keyframer.v1.keyframer_pb2 import KeyframeParams
@@ -28,6 +29,11 @@ class ProbeSettings(StageSettings):
     def gpus(self) -> float:
         """As told."""
         return self.cards
+
+    @property
+    def models_folder(self) -> Path:
+        """Where none is."""
+        return self.witness
 
 
 def note(ctx: StageContext[ProbeSettings], what: str) -> None:
@@ -58,7 +64,15 @@ async def run(ctx: StageContext[ProbeSettings], params: KeyframeParams, inputs: 
     return {"count": ref("count", ctx.store.put(str(params.max_height).encode()), "text/plain")}
 
 
+def models(params: Message, folder: Path | None) -> dict[str, str]:
+    """No model counts; one is not there when `black_luma` says so."""
+    assert isinstance(params, KeyframeParams)
+    if params.black_luma == 6:
+        raise StageError.precondition(f"the model is not in {folder}")
+    return {}
+
+
 OPERATIONS = (
-    Operation(name="probe", version=3, params=KeyframeParams, run=run),
+    Operation(name="probe", version=3, params=KeyframeParams, run=run, models=models),
     Operation(name="probe.world", version=1, params=KeyframeParams, run=run, cached=False),
 )

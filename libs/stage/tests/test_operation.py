@@ -1,6 +1,7 @@
 """What tells one action from another."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from google.protobuf.message import Message
 
@@ -15,7 +16,7 @@ async def run(_ctx: object, _params: EmbedParams, _inputs: Inputs) -> Outputs:
 
 
 def sha256_with(models: Mapping[str, str], claimed: Mapping[str, str] | None = None, version: int = 1) -> str:
-    def digests(_params: Message) -> Mapping[str, str]:
+    def digests(_params: Message, _models: Path | None) -> Mapping[str, str]:
         return models
 
     action = Action(stage="embedder", models=claimed)

@@ -217,6 +217,16 @@ def test_heartbeats_come_while_the_work_holds_its_interpreter(stub: StageService
     assert len(times) >= 2
 
 
+def test_a_model_that_is_not_here_is_said_before_anything_runs_with_the_settings_folder(
+    stub: StageServiceStub, witness: Path
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        run(stub, action(black_luma=6))
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert caught.value.details() == f"the model is not in {witness}"
+    assert not list(witness.iterdir())
+
+
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [

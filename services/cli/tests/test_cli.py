@@ -1,6 +1,7 @@
 """What the command line promises without a server: sentences, exit codes, JSON."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,15 @@ from kyara.jobs.v1.jobs_pb2 import Job, JobState
 from kyara_cli.exits import Exit, of_job
 from kyara_cli.output import cluster_table, console
 from kyara_cli.submit import target
+from tests.servers.base_model import write_base_model
 
 NOBODY = ("--address", "127.0.0.1:9")
 
 
-def kyara(*arguments: str) -> subprocess.CompletedProcess[str]:
+def kyara(*arguments: str, endpoint: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "kyara"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "HF_ENDPOINT": endpoint} if endpoint else None
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 def test_version_is_said_to_people_and_to_programs() -> None:
@@ -78,6 +81,24 @@ def test_an_unknown_model_is_not_found() -> None:
 def test_models_are_listed_for_programs_too() -> None:
     names = [model["name"] for model in json.loads(kyara("models", "list", "--json").stdout)["models"]]
     assert {"miniature-base", "miniature-ccip", "miniature-detector", "miniature-tagger"} <= set(names)
+
+
+def test_a_base_model_of_ones_own_is_added_listed_and_refused_with_a_sentence(tmp_path: Path) -> None:
+    write_base_model(tmp_path / "base")
+    add = ("models", "add", "mine", str(tmp_path / "base"), "--to", str(tmp_path / "models"), "--json")
+    added = json.loads(kyara(*add).stdout)
+    assert added["model"] == "own/mine" and (Path(added["folder"]) / "model_index.json").is_file()
+    models = json.loads(kyara("models", "list", "--json", "--models", str(tmp_path / "models")).stdout)["models"]
+    (listed,) = (model for model in models if model["name"] == "own/mine")
+    assert (listed["digest"], listed["source"]) == (added["digest"], str(tmp_path / "base"))
+    (tmp_path / "one.ckpt").write_bytes(b"\x80\x02}q\x00.")
+    refused = kyara("models", "add", "other", str(tmp_path / "one.ckpt"), "--to", str(tmp_path / "models"))
+    assert refused.returncode == Exit.INVALID
+    assert "a pickle" in refused.stderr and "Traceback" not in refused.stderr
+    taken = kyara("models", "add", "../mine", str(tmp_path / "base"), "--to", str(tmp_path / "models"))
+    assert taken.returncode == Exit.INVALID and "no name of an own model" in taken.stderr
+    away = kyara("models", "add", "far", "hub:a/b@main", "--to", str(tmp_path / "models"), endpoint="http://127.0.0.1:9")
+    assert away.returncode == Exit.CANNOT_BE_DONE and "HF_ENDPOINT" in away.stderr
 
 
 def test_a_model_repository_that_cannot_be_written_says_why(tmp_path: Path) -> None:

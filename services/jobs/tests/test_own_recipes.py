@@ -3,10 +3,12 @@
 import pytest
 
 from kyara.jobs.v1.jobs_pb2 import DescribeRecipeRequest, JobSpec
+from kyara_inference import own
+from kyara_jobs import recipe
 from kyara_jobs.orders import Refused, recipe_of
 from kyara_jobs.own_recipe import BadRecipe, own_recipe
 from kyara_jobs.plans import described
-from kyara_jobs.recipe import known_recipes, recipe_named
+from kyara_jobs.recipe import known_recipes, models_of, recipe_named
 
 
 def test_it_changes_only_what_it_says() -> None:
@@ -60,6 +62,25 @@ def test_what_is_wrong_is_said_by_the_name_of_the_field(text: str, said: str) ->
 def test_a_job_with_a_bad_recipe_is_refused_before_it_begins() -> None:
     with pytest.raises(Refused, match=r"recipe mine: training\.saves"):
         recipe_of(JobSpec(recipe="mine", recipe_yaml="extends: v1.4\ntraining: {saves: 0}"))
+
+
+@pytest.mark.parametrize("section", ["training: {base_model", "evaluation: {preview_model"])
+def test_a_base_model_may_be_the_users_own(section: str) -> None:
+    assert "own/abyss-v2.1" in models_of(own_recipe("mine", f"extends: v1.4\n{section}: own/abyss-v2.1}}"))
+    for name in ("own/", "own/a/b", "own/../nai", "own/.a", "mine/a", "/models/a.safetensors", "hub:a/b@main", "own/é"):
+        with pytest.raises(BadRecipe, match=r"_model: .*own/NAME.*kyara models add.*\(it is .*\)"):
+            own_recipe("mine", f"extends: v1.4\n{section}: '{name}'}}")
+    with pytest.raises(BadRecipe, match=r"_model: .*name a model"):
+        own_recipe("mine", f"extends: v1.4\n{section}: ''}}")
+
+
+def test_only_a_base_model_can_be_the_users_own() -> None:
+    with pytest.raises(BadRecipe, match=r"packaging\.tagger_model: .*a base model or a preview model \(it is own/tagger\)"):
+        own_recipe("mine", "extends: v1.4\npackaging: {tagger_model: own/tagger}")
+
+
+def test_names_of_the_users_models_are_those_that_can_be_added() -> None:
+    assert (recipe.OWN, recipe.OWN_NAME.pattern) == (own.OWN, own.OWN_NAME.pattern)
 
 
 def test_a_plan_says_what_a_dataset_gets() -> None:

@@ -6,6 +6,7 @@ from kyara_inference.classification import classify
 from kyara_inference.client import Inference, InferenceError, InferenceUnavailable
 from kyara_inference.detection import KindThreshold, detect
 from kyara_inference.naming import digests_of
+from kyara_inference.own import base_model
 from kyara_inference.tagging import tag
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "KindThreshold",
     "ModelMissing",
     "UnknownModel",
+    "base_model",
     "catalogue",
     "classify",
     "detect",

@@ -172,17 +172,29 @@ class ClassifierEntry(_Entry):
         return tuple(json.loads((folder_of(self, models) / "meta.json").read_text(encoding="utf-8"))["labels"])
 
 
-class DiffusionEntry(_Entry):
-    """A diffusers folder of Stable Diffusion 1.5's shape. Not served: trainer and evaluator load it themselves."""
-
-    kind: Literal["diffusion"]
+class _FolderEntry(_Entry):
+    """What is loaded as a folder, in the repository's own layout."""
 
     def local_name(self, file: ModelFile) -> str:
         """The folder's own layout."""
         return file.path
 
 
-ModelEntry = Annotated[DetectorEntry | CcipEntry | TaggerEntry | ClassifierEntry | DiffusionEntry, Field(discriminator="kind")]
+class DiffusionEntry(_FolderEntry):
+    """A diffusers folder of Stable Diffusion 1.5's shape. Not served: trainer and evaluator load it themselves."""
+
+    kind: Literal["diffusion"]
+
+
+class ConfigEntry(_FolderEntry):
+    """A diffusers folder without its weights: what a checkpoint of one file leaves out. Not served."""
+
+    kind: Literal["config"]
+
+
+ModelEntry = Annotated[
+    DetectorEntry | CcipEntry | TaggerEntry | ClassifierEntry | DiffusionEntry | ConfigEntry, Field(discriminator="kind")
+]
 E = TypeVar("E", DetectorEntry, CcipEntry, TaggerEntry, ClassifierEntry, DiffusionEntry)
 
 

@@ -1,19 +1,21 @@
 """Which models a stage's params ask for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from kyara_inference.catalogue import catalogue
+from kyara_inference.own import is_own, own_digest
 
 
-def digests_of(params: Message) -> dict[str, str]:
+def digests_of(params: Message, models: Path | None = None) -> dict[str, str]:
     """Digest by name of every model that `params` name. A model that is not pinned has none, and is left out.
 
-    Raises UnknownModel.
+    What the user's own models are is read in the folder `models`. Raises UnknownModel, ModelMissing.
     """
-    digests = {name: catalogue()[name].digest for name in models_named(params)}
+    digests = {name: own_digest(name, models) if is_own(name) else catalogue()[name].digest for name in models_named(params)}
     return {name: digest for name, digest in digests.items() if digest}
 
 

@@ -112,6 +112,14 @@ def pull(
     return folder
 
 
+def commit_of(entry: ModelEntry, revision: str, *, endpoint: str | None = None, token: str | None = None) -> str:
+    """The commit that `revision`, a branch, a tag or a commit of the entry's repository, is at now; its first file must be there.
+
+    Raises PullError.
+    """
+    return _Hub(entry, endpoint, token, lambda name, done, size: None).revision(entry.files[0], revision)
+
+
 class _Hub:
     """The hub, as far as one model goes; every error leaves as PullError."""
 
@@ -124,9 +132,9 @@ class _Hub:
         self._token = token
         self._on_progress = on_progress
 
-    def revision(self, file: ModelFile) -> str:
-        """The commit that `main` is at now."""
-        return self._metadata(file, "main")[0]
+    def revision(self, file: ModelFile, at: str = "main") -> str:
+        """The commit that the branch, tag or commit `at` is at now."""
+        return self._metadata(file, at)[0]
 
     def fetch(self, file: ModelFile, revision: str, target: Path, sha256: str | None) -> None:
         """Bring one file here; nothing appears at `target` unless its digest is right."""

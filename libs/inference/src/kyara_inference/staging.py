@@ -5,13 +5,16 @@ Imported by stages alone; the rest of this package knows nothing of them.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import PIL.Image
+from google.protobuf.message import Message
 
 from kyara_artifacts import BadPicture, Image, read_picture, side_by_side
 from kyara_inference.catalogue import ModelMissing, UnknownModel
 from kyara_inference.client import InferenceError, InferenceUnavailable
+from kyara_inference.naming import digests_of
 from kyara_stage import StageContext, StageError, StageSettings
 
 S = TypeVar("S", bound=StageSettings)
@@ -75,3 +78,9 @@ def stage_errors() -> Iterator[None]:
         raise StageError.unavailable(str(error)) from error
     except (InferenceError, ModelMissing) as error:
         raise StageError.precondition(str(error)) from error
+
+
+def digests_here(params: Message, models: Path | None) -> dict[str, str]:
+    """`digests_of` as the `models` of an operation that may be asked for the user's own. Raises StageError."""
+    with stage_errors():
+        return digests_of(params, models)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
@@ -27,8 +28,11 @@ class Operation:
     """The message that `Action.params` holds."""
     run: Callable[..., Awaitable[Outputs]]
     """`async def run(ctx, params, inputs) -> outputs`."""
-    models: Callable[[Message], Mapping[str, str]] = lambda params: {}
-    """Digest by name of the models that `params` ask for. Raises ValueError for one unknown."""
+    models: Callable[[Message, Path | None], Mapping[str, str]] = lambda params, models: {}
+    """Digest by name of the models that `params` ask for; the folder is the settings' `models_folder`.
+
+    Raises ValueError for one unknown, StageError for one whose bytes only the folder could tell.
+    """
     cached: bool = True
     """False for work that reads the world, whose answer may differ next time."""
 
@@ -39,13 +43,16 @@ class Operation:
             raise ValueError(f"{self.name} takes {params.DESCRIPTOR.full_name}, not {action.params.TypeName() or 'nothing'}")
         return params
 
-    def identified(self, action: Action) -> Action:
-        """The action with all that tells it from others: this version, these models. Raises ValueError as `params_of`."""
+    def identified(self, action: Action, models: Path | None = None) -> Action:
+        """The action with all that tells it from others: this version, these models, which may lie in the folder `models`.
+
+        Raises ValueError as `params_of`, and what `self.models` does.
+        """
         whole = Action()
         whole.CopyFrom(action)
         whole.stage_version = self.version
         whole.models.clear()
-        whole.models.update(self.models(self.params_of(action)))
+        whole.models.update(self.models(self.params_of(action), models))
         return whole
 
     def inputs_of(self, inputs: Mapping[str, ArtifactRef]) -> Inputs:

@@ -29,7 +29,7 @@ from kyara_artifacts import StoreError, get_json, open_store
 from kyara_rpc import configure_logs, configure_traces, load_settings, serve_until_stopped
 from kyara_stage import metrics
 from kyara_stage.attempt import Attempt, AttemptLost
-from kyara_stage.errors import status_of
+from kyara_stage.errors import StageError, status_of
 from kyara_stage.operation import Operation, action_sha256
 from kyara_stage.results import keep_result, kept_result
 from kyara_stage.settings import StageSettings
@@ -140,7 +140,11 @@ class StageServicer(stage_pb2_grpc.StageServiceServicer):
                 f"{operation.name} is at version {operation.version} here, not {action.stage_version}; leave it out for this one",
             )
         try:
-            return operation, operation.identified(action)
+            # Models may have to be read for that, gigabytes of them.
+            return operation, await asyncio.to_thread(operation.identified, action, self._settings.models_folder)
+        except StageError as error:
+            await context.abort(error.code, str(error))
+            raise AssertionError("abort raises") from error
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise AssertionError("abort raises") from error

@@ -1,5 +1,7 @@
 """Settings that every stage has."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from kyara_rpc import ServiceSettings, settings_config
@@ -21,3 +23,8 @@ class StageSettings(ServiceSettings):
     def gpus(self) -> float:
         """Graphics cards that an action holds while it runs; a stage that takes some says so."""
         return 0.0
+
+    @property
+    def models_folder(self) -> Path | None:
+        """Where models of the user's own lie, by whose bytes actions are told apart; a stage that takes some says so."""
+        return None

@@ -22,7 +22,7 @@ def run_operation(
     asked = Action(stage=operation.name, inputs=inputs)
     asked.params.Pack(params)
     try:
-        action = operation.identified(asked)
+        action = operation.identified(asked, settings.models_folder)
     except ValueError as error:
         raise StageError.invalid(str(error)) from error
     events: list[RunResponse] = []

@@ -1,12 +1,14 @@
-"""`kyara models list|pull|repository`: the catalogue, production models from a hub, and what Triton serves of them."""
+"""`kyara models list|pull|add|repository`: the catalogue, models from a hub, base models of one's own, what Triton serves."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
 from kyara.jobs.v1.jobs_pb2 import ListRecipesRequest
 from kyara_artifacts import StoreError
@@ -15,7 +17,8 @@ from kyara_cli.exits import CommandError, Exit
 from kyara_cli.options import Address, AsJson
 from kyara_cli.output import console, print_json
 from kyara_inference.catalogue import ModelEntry, ModelMissing, UnknownModel, catalogue, default_models_dir, folder_of
-from kyara_inference.pull import PullError, pull
+from kyara_inference.own import OWN, own_models
+from kyara_inference.pull import OnProgress, PullError, pull
 
 app = typer.Typer(help="The model catalogue.", no_args_is_help=True)
 
@@ -23,17 +26,24 @@ Folder = Annotated[Path | None, typer.Option(envvar="KYARA_MODELS_DIR", help="Wh
 
 
 @app.command("list")
-def list_models(as_json: AsJson = False) -> None:
-    """Every model that Kyara knows."""
+def list_models(models: Folder = None, as_json: AsJson = False) -> None:
+    """Every model that Kyara knows, and the base models of your own that are here."""
     entries = list(catalogue().values())
+    try:
+        own = list(own_models(models))
+    except (ModelMissing, UnknownModel) as error:
+        raise CommandError(Exit.CANNOT_BE_DONE, str(error)) from error
     if as_json:
-        print_json({"models": [entry.model_dump(mode="json") for entry in entries]})
+        shown = [{"name": name, "kind": "diffusion", "digest": each.digest, **each.model_dump()} for name, each in own]
+        print_json({"models": [entry.model_dump(mode="json") for entry in entries] + shown})
         return
     table = Table(box=None, header_style="dim")
     for column in ("model", "kind", "from", "licence"):
         table.add_column(column)
     for entry in entries:
         table.add_row(entry.name, entry.kind, entry.repo or "ships with Kyara", entry.licence or "not stated")
+    for name, each in own:
+        table.add_row(name, "diffusion", Text(each.source), "yours")
     console.print(table)
 
 
@@ -46,15 +56,7 @@ def pull_model(
 ) -> None:
     """Fetch a production model: its pinned revision, resumable, every digest checked."""
     entry = _entry(name)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, disable=as_json) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(file: str, done: int, total: int) -> None:
-            if file not in tasks:
-                tasks[file] = bars.add_task(file)
-            bars.update(tasks[file], completed=done, total=total or None)
-
+    with _progress(as_json) as show:
         try:
             folder = pull(entry, to or default_models_dir(), pin=pin, on_progress=show)
         except PullError as error:
@@ -63,6 +65,48 @@ def pull_model(
         print_json({"model": name, "folder": str(folder)})
     else:
         console.print(f"{name} is in {folder}")
+
+
+@app.command("add")
+def add_model(
+    name: Annotated[str, typer.Argument(help="What to call it; recipes then name it own/NAME.")],
+    source: Annotated[str, typer.Argument(metavar="FOLDER|FILE|hub:OWNER/REPO@REVISION", help="Where it is now.")],
+    to: Folder = None,
+    replace: Annotated[bool, typer.Option(help="Let go of the other model that has the name.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a base model of your own: a diffusers folder, a Stable Diffusion 1.5 checkpoint (.safetensors), or a hub's folder."""
+    # It reads headers of weights, which no other command needs.
+    from kyara_inference.adding import add
+    from kyara_inference.checkpoint import UnfitModel
+
+    name = OWN + name.removeprefix(OWN)
+    try:
+        with _progress(as_json) as show:
+            folder, origin = add(name, source, to, replace=replace, on_progress=show)
+    except (UnknownModel, UnfitModel) as error:
+        raise CommandError(Exit.INVALID, str(error)) from error
+    except (ModelMissing, PullError, OSError) as error:
+        raise CommandError(Exit.CANNOT_BE_DONE, str(error)) from error
+    if as_json:
+        print_json({"model": name, "folder": str(folder), "source": origin.source, "digest": origin.digest})
+    else:
+        console.print(f"{name} is in {folder}; in a recipe: `training: {{base_model: {name}}}`", highlight=False, markup=False)
+
+
+@contextmanager
+def _progress(hidden: bool) -> Iterator[OnProgress]:
+    """A bar for each file that is fetched."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, disable=hidden) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file)
+            bars.update(tasks[file], completed=done, total=total or None)
+
+        yield show
 
 
 @app.command()

@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from kyara_evaluator.request import DrawRequest
 from kyara_evaluator.weighting import encode_prompts
 from kyara_evaluator.words import UnfitWordsError, in_place_of, own_words, read_words
+from kyara_inference.own import CHECKPOINT
 
 ADAPTER = "preview"
 BATCH = 4
@@ -51,9 +52,7 @@ class Previewer:
 
     def __init__(self, folder: Path, threads: int) -> None:
         _be_deterministic(threads)
-        self._pipeline: Any = StableDiffusionPipeline.from_pretrained(
-            str(folder), safety_checker=None, requires_safety_checker=False, dtype=torch.float32
-        ).to("cuda" if torch.cuda.is_available() else "cpu")
+        self._pipeline: Any = _pipeline_in(folder).to("cuda" if torch.cuda.is_available() else "cpu")
         self._trained_with = self._pipeline.scheduler.config
         self._pipeline.set_progress_bar_config(disable=True)
 
@@ -124,6 +123,16 @@ def scheduler_named(name: str, trained_with: Any) -> Any:
         raise UnknownSchedulerError(f"there is no scheduler {name!r} for previews; there are {', '.join(sorted(known))}")
     changes = {} if name else {"use_karras_sigmas": True}
     return getattr(diffusers, name or DPM).from_config(trained_with, **changes)
+
+
+def _pipeline_in(folder: Path) -> Any:
+    """The model of a diffusers folder, or of the one file whose configs the folder holds."""
+    unused = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
+    how: dict[str, Any] = {**unused, "dtype": torch.float32}
+    one = folder / CHECKPOINT
+    if one.is_file():
+        return StableDiffusionPipeline.from_single_file(str(one), config=str(folder), local_files_only=True, **how)
+    return StableDiffusionPipeline.from_pretrained(str(folder), **how)
 
 
 def _drawn(picture: np.ndarray) -> Drawn:

@@ -38,3 +38,8 @@ class EvaluatorSettings(StageSettings):
     def gpus(self) -> float:
         """Graphics cards that an action holds while it runs."""
         return self.num_gpus
+
+    @property
+    def models_folder(self) -> Path | None:
+        """Where base models of the user's own lie."""
+        return self.models

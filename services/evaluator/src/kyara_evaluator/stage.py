@@ -16,12 +16,14 @@ from kyara_evaluator.request import DrawRequest, Lora
 from kyara_evaluator.results import Scored, outputs
 from kyara_evaluator.scoring import Preview
 from kyara_evaluator.settings import EvaluatorSettings
-from kyara_inference import Inference, catalogue, differences, digests_of, local_path
-from kyara_inference.staging import stage_errors
+from kyara_inference import Inference, base_model, catalogue, differences
+from kyara_inference.own import pipeline_of
+from kyara_inference.staging import digests_here, stage_errors
 from kyara_rayjobs import RayRun, follow
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 
 MOST_SEEDS = 64
+DRAWN_WITH = "StableDiffusionPipeline"
 
 
 async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inputs: Inputs) -> Outputs:
@@ -34,12 +36,12 @@ async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inpu
     if not any(not prompt.stranger for prompt in prompts):
         raise StageError.invalid("evaluator: no prompt names the character; give one with {trigger} in `prompts`")
     with stage_errors():
-        catalogue().diffusion(params.preview_model)
+        folder = _model_folder(params.preview_model, ctx.settings)
         threshold = catalogue().ccip(params.ccip_model).threshold
         words = _words(FileSet.load(ctx.store, inputs["embeddings"]) if "embeddings" in inputs else FileSet(files=()))
         drawn = _drawn_before(ImageSet.load(ctx.store, inputs["drawn"]), prompts) if "drawn" in inputs else {}
         if missing := [request for request in _requests(params, prompts, saves, words) if str(request.step) not in drawn]:
-            result = await follow(ctx, ctx.settings.ray, _on_ray(ctx.settings, params, missing))
+            result = await follow(ctx, ctx.settings.ray, _on_ray(ctx.settings, folder, missing))
             drawn |= result["drawn"]
         saves, drawn = _fit(ctx, saves, drawn)
         previews = _previews(drawn, prompts)
@@ -105,10 +107,17 @@ def _requests(
     ]
 
 
-def _on_ray(settings: EvaluatorSettings, params: EvaluateParams, requests: Sequence[DrawRequest]) -> RayRun:
+def _model_folder(name: str, settings: EvaluatorSettings) -> str:
+    folder = base_model(name, settings.models)
+    if (kind := pipeline_of(folder)) != DRAWN_WITH:
+        raise StageError.precondition(f"evaluator: preview_model {name} is a {kind}; previews are drawn with a {DRAWN_WITH}")
+    return str(folder)
+
+
+def _on_ray(settings: EvaluatorSettings, model_folder: str, requests: Sequence[DrawRequest]) -> RayRun:
     placement = {
         "store": settings.store,
-        "model_folder": str(local_path(params.preview_model, settings.models)),
+        "model_folder": model_folder,
         **settings.model_dump(include={"threads", "num_cpus", "num_gpus", "max_replicas", "idle_s"}),
     }
     spec = {
@@ -178,6 +187,6 @@ def _seen(
 
 
 OPERATIONS = (
-    Operation(name="evaluator", version=6, params=EvaluateParams, run=run, models=digests_of),
+    Operation(name="evaluator", version=6, params=EvaluateParams, run=run, models=digests_here),
     Operation(name="evaluator.pin", version=1, params=PinParams, run=pin, cached=False),
 )

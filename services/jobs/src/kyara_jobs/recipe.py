@@ -5,13 +5,15 @@ A section's fields are named as in the stage's params message, so that a recipe 
 names it. A job carries its whole recipe from its creation on: changing a file changes no running job.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -26,6 +28,32 @@ from kyara_jobs.sizes import Sized
 from kyara_jobs.steps import Steps
 
 Share = NonNegativeFloat
+
+OWN = "own/"
+OWN_NAME = re.compile(r"own/[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _named(name: str) -> str:
+    if "/" in name:
+        raise ValueError("no model of the catalogue has a / in its name, and one of your own is a base model or a preview model")
+    return name
+
+
+def _named_base(name: str) -> str:
+    if not name:
+        raise ValueError("name a model, such as nai, or own/NAME for one of your own")
+    if "/" in name and not OWN_NAME.fullmatch(name):
+        raise ValueError(
+            f"a model of your own is called {OWN}NAME, with at most 64 letters, digits, `.`, `_` and `-` of ASCII, the first "
+            "a letter or digit; `kyara models add NAME SOURCE` puts it where trainer and evaluator look"
+        )
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_named)]
+"""Of the catalogue."""
+BaseName = Annotated[str, AfterValidator(_named_base)]
+"""Of the catalogue, or `own/NAME`; whether the model is there is known where models are."""
 
 
 class Section(BaseModel):
@@ -64,7 +92,7 @@ class Threshold(Section):
     """One kind of box, and the model that finds it."""
 
     kind: Literal["person", "halfbody", "head", "face"]
-    model: str
+    model: ModelName
     confidence: Share
     iou: Share
 
@@ -88,9 +116,9 @@ class Cleaning(Section):
 class Web(Section):
     """curator.web, beside what `cleaning` says: what is asked of pictures from anywhere."""
 
-    kind_model: str = ""
+    kind_model: ModelName = ""
     kinds: tuple[str, ...] = ()
-    rating_model: str = ""
+    rating_model: ModelName = ""
     ratings: tuple[str, ...] = ()
     cluster_share: Share = 0.6
     match_share: Share = 0.5
@@ -99,13 +127,13 @@ class Web(Section):
 class Embedding(Section):
     """embedder"""
 
-    model: str
+    model: ModelName
 
 
 class Clustering(Section):
     """clusterer"""
 
-    model: str
+    model: ModelName
     min_cluster_size: PositiveInt
     reattach_share: Share
     merge_share: Share
@@ -117,8 +145,8 @@ class Packaging(Section):
     crop_kinds: tuple[Literal["halfbody", "head"], ...]
     min_crop_side: PositiveInt
     near_duplicate: Share
-    tagger_model: str
-    detector_model: str
+    tagger_model: ModelName
+    detector_model: ModelName
     tag_threshold: Share
     core_tag_share: Share
     core_trait_share: Share
@@ -152,7 +180,7 @@ class Pivotal(Section):
 class Training(Section):
     """trainer; `steps` is the rule that gives the number from the size of the dataset."""
 
-    base_model: str
+    base_model: BaseName
     unet: Adapter
     text_encoder: Adapter
     batch_size: PositiveInt
@@ -209,8 +237,8 @@ class Prompt(Section):
 class Evaluation(Section):
     """evaluator"""
 
-    preview_model: str
-    ccip_model: str
+    preview_model: BaseName
+    ccip_model: ModelName
     prompts: tuple[Prompt, ...]
     max_pattern_prompts: NonNegativeInt
     width: PositiveInt
@@ -222,7 +250,7 @@ class Evaluation(Section):
     trigger_weight: NonNegativeFloat
     min_steps_per_image: NonNegativeFloat
     negative: str
-    tagger_model: str = ""
+    tagger_model: ModelName = ""
     """What says whether previews obey their prompts; empty asks none."""
     choice: Literal["recscore", "balanced"] = "recscore"
     seeds: PositiveInt = 1

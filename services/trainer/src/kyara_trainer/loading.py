@@ -11,6 +11,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from kyara_inference.own import CHECKPOINT
 from kyara_trainer.model import BaseModel, TextEncoder
 from kyara_trainer.sd15 import StableDiffusion15
 from kyara_trainer.sdxl import StableDiffusionXL
@@ -23,7 +24,10 @@ class UnfitBaseError(Exception):
 
 
 def load_base(folder: Path, device: torch.device) -> BaseModel:
-    """Load the diffusers folder at `folder`, every weight frozen. Raises UnfitBaseError; OSError when a part is missing."""
+    """Load the diffusers folder at `folder`, every weight frozen. Raises UnfitBaseError; OSError when a part is missing.
+
+    It may hold Stable Diffusion 1.5 as one file, CHECKPOINT, in place of its parts' weights.
+    """
     # A service's log is no place for progress bars.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -36,12 +40,19 @@ def load_base(folder: Path, device: torch.device) -> BaseModel:
         }
         family: type[BaseModel] = StableDiffusionXL
     else:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            str(folder), safety_checker=None, requires_safety_checker=False, dtype=torch.float32
-        )
+        pipeline = _sd15(folder)
         encoders = {"lora_te": TextEncoder(pipeline.text_encoder, pipeline.tokenizer)}
         family = StableDiffusion15
     return _frozen(family, pipeline.to(device), encoders, device)
+
+
+def _sd15(folder: Path) -> Any:
+    unused = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
+    how: dict[str, Any] = {**unused, "dtype": torch.float32}
+    one = folder / CHECKPOINT
+    if one.is_file():
+        return StableDiffusionPipeline.from_single_file(str(one), config=str(folder), local_files_only=True, **how)
+    return StableDiffusionPipeline.from_pretrained(str(folder), **how)
 
 
 def _pipeline_of(folder: Path) -> str:

@@ -34,3 +34,8 @@ class TrainerSettings(StageSettings):
     def gpus(self) -> float:
         """Graphics cards that an action holds while it runs."""
         return self.num_gpus
+
+    @property
+    def models_folder(self) -> Path | None:
+        """Where base models of the user's own lie."""
+        return self.models

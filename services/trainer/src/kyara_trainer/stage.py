@@ -2,8 +2,8 @@
 
 from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import ImageSet
-from kyara_inference.catalogue import ModelMissing, UnknownModel, catalogue, local_path
-from kyara_inference.naming import digests_of
+from kyara_inference import ModelMissing, UnknownModel, base_model
+from kyara_inference.staging import digests_here
 from kyara_rayjobs import RayRun, follow, refs_of
 from kyara_stage import Inputs, Operation, Outputs, StageContext, StageError
 from kyara_trainer.checks import check
@@ -39,12 +39,11 @@ async def run(ctx: StageContext[TrainerSettings], params: TrainParams, inputs: I
 
 def _model_folder(name: str, settings: TrainerSettings) -> str:
     try:
-        catalogue().diffusion(name)
-        return str(local_path(name, settings.models))
+        return str(base_model(name, settings.models))
     except UnknownModel as error:
         raise StageError.invalid(f"trainer: base_model: {error}") from error
     except ModelMissing as error:
         raise StageError.precondition(f"trainer: {error}") from error
 
 
-OPERATIONS = (Operation(name="trainer", version=2, params=TrainParams, run=run, models=digests_of),)
+OPERATIONS = (Operation(name="trainer", version=2, params=TrainParams, run=run, models=digests_here),)
