@@ -69,7 +69,7 @@ def main() -> None:
     with inference_server(asked.out) as server, ray_head() as head:
         url = f"file://{(asked.out / 'store').resolve()}"
         given = {"store": url, "listen": "127.0.0.1:0", "inference": server.address, "ray": head.address}
-        reader = Reader.taught()
+        reader = Reader.fitted()
         print(json.dumps({"reader": {name: round(skill, 2) for name, skill in reader.skills.items()}}), flush=True)
         for seed in asked.seeds:
             rows.append(_run(asked.out, seed, reader, given))

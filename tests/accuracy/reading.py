@@ -1,19 +1,18 @@
 """Reading the parameters that a character was drawn from back from pictures: how like it a LoRA draws, told without CCIP.
 
-A small network that is taught, when a measurement begins, on drawings of other characters whose parameters are known: as small as
-previews, through the base model's autoencoder as they are, and disturbed. Each parameter counts by how well it can be read.
+A ridge regression to the parameters (colours of hair, eyes and skin; hair style, bangs, what is worn) from what a picture shows:
+the miniature tagger's embedding, its colours, and itself, very small. It is fitted on drawings of other characters, as small as
+previews and through the base model's autoencoder as they are. Each parameter counts by how well it can be read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
+import onnxruntime
 import PIL.Image
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from torch import nn
-from torch.nn import functional as F
 
 from kyara_inference.catalogue import local_path
 from kyara_miniature.cast import ACCESSORY_TAG, BANGS, HAIR_STYLE_TAGS, Character, make_character
@@ -23,129 +22,102 @@ from kyara_miniature.script import FIRST_SEED
 
 SIDE = 72
 """Px of a preview's side."""
-CHARACTERS, PICTURES, HELD_BACK = 1200, 2, 200
-"""How many the reader learns from, how many pictures of each, and of how many more characters its skill is told."""
+CHARACTERS, PICTURES, HELD_BACK = 600, 2, 100
+"""How many the reader learns from, how many pictures of each, and of how many more its skill is told."""
 FRAMINGS = ("portrait", "upper_body")
 """As previews are framed."""
-STEPS, BATCH, RATE = 1500, 32, 2e-3
-COLOURS = {"hair": slice(0, 3), "eyes": slice(3, 6), "skin": slice(6, 9)}
-ONE_OF = {"style": slice(9, 27), "bangs": slice(27, 34)}
-ANY_OF = {"worn": slice(34, 52), "ahoge": slice(52, 53)}
-PARAMETERS = 53
+GROUPS = {
+    "hair": slice(0, 3), "eyes": slice(3, 6), "skin": slice(6, 9), "style": slice(9, 27), "bangs": slice(27, 34),
+    "worn": slice(34, 52), "ahoge": slice(52, 53), "boy": slice(53, 54),
+}  # fmt: skip
+RIDGE = 1.0
+LEVELS, THUMB = 6, 9
+"""Levels of each channel that colours are counted in, and px of the very small picture."""
+LEAST_APART = 0.15
+"""Distance of a character from the average that counts at least: one who is average cannot be told by a smaller one."""
 _FIRST = FIRST_SEED + 50_000
 """No character that is ever asked about has such a seed."""
 
 
 def parameters(character: Character) -> np.ndarray:
-    """[PARAMETERS]: what a character was drawn from, as numbers in 0..1."""
+    """[54], 0..1: what a character was drawn from, as numbers, in the order of GROUPS."""
     colours = [character.hair_color, character.eye_color, character.skin]
     numbers = [int(colour[place : place + 2], 16) / 255 for colour in colours for place in (1, 3, 5)]
     worn = {kind for kind, _ in character.accessories}
     numbers += [float(character.hair_style == style) for style in HAIR_STYLE_TAGS]
     numbers += [float(character.bangs == bangs) for bangs in BANGS]
     numbers += [float(kind in worn) for kind in ACCESSORY_TAG]
-    return np.array([*numbers, float(character.ahoge)], np.float32)
+    return np.array([*numbers, float(character.ahoge), float(character.boy)])
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A network from pictures [b, 3, SIDE, SIDE] in -1..1 to PARAMETERS, and how well each group of them is read, 0..1."""
+    """parameters = (what is shown - middle) / spread @ weights + average."""
 
-    network: nn.Module
-    spread: dict[str, float]
-    """Mean distance of a colour from those of others."""
+    middle: np.ndarray
+    spread: np.ndarray
+    weights: np.ndarray
+    average: np.ndarray
     skills: dict[str, float]
+    """How much of each group's variance among characters is read, 0..1."""
 
     @classmethod
-    def taught(cls, seed: int = 1) -> "Reader":
+    def fitted(cls) -> "Reader":
         """A reader of characters that nobody is asked about."""
-        torch.manual_seed(seed)
-        pixels, wanted = _drawn(range(_FIRST, _FIRST + CHARACTERS + HELD_BACK))
-        known = CHARACTERS * PICTURES
-        network = _network().train()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.05)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
-        for images, truth in _batches(pixels[:known], wanted[:known]):
-            optimizer.zero_grad()
-            _loss(network(images), truth).backward()
-            optimizer.step()
-            schedule.step()
-        means = wanted[:known].mean(dim=0)
-        spread = {name: float((wanted[:known, at] - means[at]).norm(dim=1).mean()) for name, at in COLOURS.items()}
-        unskilled = cls(network.eval(), spread, {})
-        return cls(unskilled.network, spread, unskilled._skills(pixels[known:], wanted[known:], wanted[:known]))
+        pictures, wanted = _drawn(range(_FIRST, _FIRST + CHARACTERS + HELD_BACK))
+        shown, known = _shown(pictures), CHARACTERS * PICTURES
+        first = cls._solved(shown[:known], wanted[:known], {})
+        wrong = (first._read(shown[known:]) - wanted[known:]) ** 2
+        spread = (first.average - wanted[known:]) ** 2
+        skills = {name: max(0.0, float(1 - wrong[:, at].sum() / spread[:, at].sum())) for name, at in GROUPS.items()}
+        return cls._solved(shown, wanted, skills)
+
+    @classmethod
+    def _solved(cls, shown: np.ndarray, wanted: np.ndarray, skills: dict[str, float]) -> "Reader":
+        middle, spread, average = shown.mean(axis=0), shown.std(axis=0) + 1e-6, wanted.mean(axis=0)
+        inputs = (shown - middle) / spread
+        penalty = RIDGE * len(inputs) * np.eye(inputs.shape[1])
+        return cls(middle, spread, np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ (wanted - average)), average, skills)
 
     def likeness(self, pictures: Sequence[PIL.Image.Image], character: Character) -> np.ndarray:
-        """[n], 0..1: how much of what the character was drawn from is read from each picture."""
-        squares = [np.asarray(each.convert("RGB").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS)) for each in pictures]
-        pixels = torch.from_numpy(np.stack(squares).astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
-        alike = self._alike(self._read(pixels), torch.from_numpy(parameters(character)).expand(len(pictures), -1))
-        total = sum(self.skills.values())
-        return sum(self.skills[name] * alike[name] for name in self.skills).numpy() / total  # pyright: ignore
+        """[n], -1..1: how near what is read from each picture is to the character, 1 its own parameters, 0 the average's."""
+        read, wanted = self._read(_shown(pictures)), parameters(character)
+        found = np.zeros(len(pictures))
+        for name, at in GROUPS.items():
+            far = np.linalg.norm(read[:, at] - wanted[at], axis=1)
+            apart = max(float(np.linalg.norm(self.average[at] - wanted[at])), LEAST_APART)
+            found += self.skills[name] * np.clip(1 - far / apart, -1, 1)
+        return found / sum(self.skills.values())
 
-    @torch.no_grad()
-    def _read(self, pixels: torch.Tensor) -> torch.Tensor:
-        found = torch.cat([self.network(some) for some in pixels.split(64)])
-        read = found.sigmoid()
-        for at in ONE_OF.values():
-            read[:, at] = found[:, at].softmax(dim=1)
-        return read
-
-    def _alike(self, read: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-        """[n], 0..1, for each group: nearness of a colour; probability of what is there, and of what is not."""
-        alike = {
-            name: (1 - (read[:, at] - truth[:, at]).norm(dim=1) / self.spread[name]).clamp(0, 1) for name, at in COLOURS.items()
-        }
-        alike |= {name: (read[:, at] * truth[:, at]).sum(dim=1) for name, at in ONE_OF.items()}
-        for name, at in ANY_OF.items():
-            # What is worn counts as much as all that is not.
-            there = (read[:, at] * truth[:, at]).sum(dim=1) / truth[:, at].sum(dim=1).clamp(min=1)
-            absent = 1 - (read[:, at] * (1 - truth[:, at])).amax(dim=1)
-            alike[name] = torch.where(truth[:, at].sum(dim=1) > 0, (there + absent) / 2, absent)
-        return alike
-
-    def _skills(self, pixels: torch.Tensor, truth: torch.Tensor, others: torch.Tensor) -> dict[str, float]:
-        """How much more like their own character than like another one pictures are read."""
-        read = self._read(pixels)
-        own, chance = self._alike(read, truth), self._alike(read, others[: len(read)])
-        return {name: max(0.0, float(own[name].mean() - chance[name].mean())) for name in own}
+    def _read(self, shown: np.ndarray) -> np.ndarray:
+        return np.clip((shown - self.middle) / self.spread @ self.weights + self.average, 0, 1)
 
 
-def _network() -> nn.Module:
-    widths = (3, 32, 64, 96, 128, 160)
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
-        layers += [nn.Conv2d(after, after, 3, padding=1, groups=after // 16), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2), nn.Linear(9 * widths[-1], PARAMETERS))
+def _shown(pictures: Sequence[PIL.Image.Image]) -> np.ndarray:
+    """[n, features]: the tagger's embedding, how much of each colour is about the middle, and the picture very small."""
+    small = [picture.convert("RGB").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS) for picture in pictures]
+    colours, thumbs = [], []
+    for picture in small:
+        pixels = np.asarray(picture, np.int64)[8:60, 12:60].reshape(-1, 3) * LEVELS // 256
+        counts = np.bincount(pixels @ (LEVELS**2, LEVELS, 1), minlength=LEVELS**3)
+        colours.append(np.sqrt(counts / len(pixels)))
+        thumbs.append(np.asarray(picture.resize((THUMB, THUMB), PIL.Image.Resampling.BOX), float).ravel() / 255)
+    return np.hstack([_embedded(small), colours, thumbs])
 
 
-def _loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    loss = sum(10 * F.mse_loss(found[:, at].sigmoid(), truth[:, at]) for at in COLOURS.values())
-    loss = loss + sum(0.5 * F.cross_entropy(found[:, at], truth[:, at].argmax(dim=1)) for at in ONE_OF.values())
-    return loss + sum(3 * F.binary_cross_entropy_with_logits(found[:, at], truth[:, at]) for at in ANY_OF.values())
+def _embedded(pictures: Sequence[PIL.Image.Image]) -> np.ndarray:
+    """[n, 352] of the tagger."""
+    session = onnxruntime.InferenceSession(local_path("miniature-tagger") / "model.onnx", providers=["CPUExecutionProvider"])
+    found = []
+    for first in range(0, len(pictures), 32):
+        large = [each.resize((448, 448), PIL.Image.Resampling.BICUBIC) for each in pictures[first : first + 32]]
+        (answer,) = session.run(["embedding"], {"input": np.stack([np.asarray(each, np.float32)[:, :, ::-1] for each in large])})
+        found.append(np.asarray(answer, np.float64))
+    return np.concatenate(found)
 
 
-def _batches(pixels: torch.Tensor, wanted: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of disturbed pictures: moved, mirrored, blurred, noisy."""
-    for _ in range(STEPS):
-        rows = torch.randint(len(pixels), (BATCH,))
-        images = pixels[rows]
-        if torch.rand(()) < 0.5:
-            images = images.flip(3)
-        scale, (x, y) = 0.75 + 0.4 * torch.rand(()), 0.2 * torch.rand(2) - 0.1
-        place = torch.tensor([[[scale, 0, x], [0, scale, y]]]).expand(BATCH, -1, -1)
-        images = F.grid_sample(
-            images, F.affine_grid(place, list(images.shape), False), padding_mode="border", align_corners=False
-        )
-        if torch.rand(()) < 0.5:
-            small = int(SIDE * (0.4 + 0.5 * torch.rand(())))
-            images = F.interpolate(F.interpolate(images, small, mode="area"), SIDE, mode="bilinear")
-        yield images + 0.15 * torch.rand(()) * torch.randn_like(images), wanted[rows]
-
-
-def _drawn(seeds: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures [n, 3, SIDE, SIDE] of the characters, and [n, PARAMETERS] of what they were drawn from."""
+def _drawn(seeds: Sequence[int]) -> tuple[list[PIL.Image.Image], np.ndarray]:
+    """Pictures of the characters, and [n, 54] of what they were drawn from."""
     pixels, wanted = [], []
     for seed in seeds:
         character = make_character(seed)
@@ -156,16 +128,15 @@ def _drawn(seeds: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
             small = PIL.Image.fromarray(picture.image).resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS)
             pixels.append(np.asarray(small, np.float32) / 127.5 - 1)
             wanted.append(parameters(character))
-    return _through_the_autoencoder(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)), torch.from_numpy(np.stack(wanted))
+    return _through_the_autoencoder(np.stack(pixels)), np.stack(wanted)
 
 
 @torch.no_grad()
-def _through_the_autoencoder(pixels: torch.Tensor) -> torch.Tensor:
-    """What becomes of pictures there, with a little noise in their latents, as drawing leaves it."""
+def _through_the_autoencoder(pixels: np.ndarray) -> list[PIL.Image.Image]:
     vae = AutoencoderKL.from_pretrained(local_path("miniature-base"), subfolder="vae")
-    drawn = []
-    for some in pixels.split(64):
-        latents = vae.encode(some).latent_dist.mean  # pyright: ignore[reportAttributeAccessIssue]
-        noisy = latents + 0.25 * latents.std() * torch.rand(len(latents), 1, 1, 1) * torch.randn_like(latents)
-        drawn.append(vae.decode(noisy).sample.clamp(-1, 1))  # pyright: ignore[reportAttributeAccessIssue]
-    return torch.cat(drawn)
+    drawn: list[PIL.Image.Image] = []
+    for some in torch.from_numpy(pixels).permute(0, 3, 1, 2).split(64):
+        made = vae.decode(vae.encode(some).latent_dist.mean).sample  # pyright: ignore[reportAttributeAccessIssue]
+        levels = ((made.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        drawn += [PIL.Image.fromarray(each) for each in levels]
+    return drawn
