@@ -26,6 +26,7 @@ from kyara_trainer.model import BaseModel, release
 from kyara_trainer.optimiser import OptimizerMissingError
 from kyara_trainer.outputs import saves_of, store_outputs
 from kyara_trainer.pivotal import attach_words, embedding_file
+from kyara_trainer.ranks import Ranks
 from kyara_trainer.schedule import DataOrder, derived_seed, save_steps
 from kyara_trainer.state import Saved
 from kyara_trainer.task import Task
@@ -38,10 +39,10 @@ LOSS_WINDOW = 50
 log = structlog.get_logger()
 
 
-def train_dataset(task: Task, report: RunReport) -> dict[str, Any]:
+def train_dataset(task: Task, report: RunReport, ranks: Ranks | None = None) -> dict[str, Any]:
     """Train; the references to `saves`, `log`, `curve` and `embeddings`, and the list `rejected`, as JSON.
 
-    Raises StageError for what the user must know.
+    Other `ranks` than the leading one help it, and give nothing. Raises StageError for what the user must know.
     """
     _be_deterministic(task.threads)
     report.progress("loading the base model", 0, now=True)
@@ -55,13 +56,16 @@ def train_dataset(task: Task, report: RunReport) -> dict[str, Any]:
         step, model = task.params.bucket_step, task.params.base_model
         raise StageError.invalid(f"trainer: bucket_step {step} must be a multiple of {base.latent_scale}, as {model} needs it")
     try:
-        return _Run(task.params, store, report, base, dataset.images).result()
+        return _Run(task.params, store, report, base, dataset.images, ranks or Ranks()).result()
     except (OptimizerMissingError, NoMemoryError) as error:
         raise StageError.precondition(f"trainer: {error}") from error
 
 
 class _Run:
-    def __init__(self, params: TrainParams, store: Store, report: RunReport, base: BaseModel, images: tuple[Image, ...]) -> None:
+    def __init__(
+        self, params: TrainParams, store: Store, report: RunReport, base: BaseModel, images: tuple[Image, ...], ranks: Ranks
+    ) -> None:
+        self._ranks = ranks
         self._params = params
         self._base = base
         self._store = store
@@ -70,7 +74,8 @@ class _Run:
         stand_in, words = ("", {})
         if params.pivotal.words:
             stand_in, words = attach_words(base, params.pivotal, derived_seed(params.seed, "pivotal"))
-        self._data = prepare(base, params, store, images, stand_in, self._encoded)
+        with ranks.leader_first():
+            self._data = prepare(base, params, store, images, stand_in, self._encoded)
         release(base.vae)
         if not self._data.examples:
             raise StageError.precondition(
@@ -79,9 +84,10 @@ class _Run:
         report.progress("caching texts", 0, now=True)
         self._texts = Texts(base, params)
         self._captions = [example.caption for example in self._data.examples.values()]
-        self._texts.keep([*self._captions, *(example.caption for example in self._data.held_back.values())], store)
+        with ranks.leader_first():
+            self._texts.keep([*self._captions, *(example.caption for example in self._data.held_back.values())], store)
         self._order = DataOrder(self._data.buckets, params.batch_size * max(1, params.gradient_accumulation), params.seed)
-        self._training = Training(base, params, self._data.examples, self._order, self._texts, words)
+        self._training = Training(base, params, self._data.examples, self._order, self._texts, words, ranks)
         self._validation = Validation(base, self._data.held_back, images)
         self._resumed_at = 0
 
@@ -95,21 +101,22 @@ class _Run:
         while training.state.step < params.steps:
             self._step()
             step = training.state.step
-            if step in saves_at:
+            if step in saves_at and self._ranks.leads:
                 self._save()
-            if params.checkpoint_every and step % params.checkpoint_every == 0 and step < params.steps:
+            if self._ranks.leads and params.checkpoint_every and step % params.checkpoint_every == 0 and step < params.steps:
                 with training.clock.phase("save"):
                     data = training.checkpoint()
                     self._report.checkpoint(ref("training-checkpoint", self._store.put(data), "application/x-pytorch"))
             self._say(time.perf_counter() - began)
-        return self._outputs()
+        return self._outputs() if self._ranks.leads else {}
 
     def _encoded(self, pictures: int) -> None:
         self._report.progress("caching latents", pictures, len(self._images), "pictures")
 
     def _resume(self) -> None:
-        if self._report.last_checkpoint is not None:
-            self._training.resume(self._store.get(self._report.last_checkpoint.digest))
+        checkpoint = self._ranks.told(self._report.last_checkpoint)[0]
+        if checkpoint is not None:
+            self._training.resume(self._store.get(checkpoint.digest))
             self._resumed_at = self._training.state.step
             log.info("goes on from a checkpoint", step=self._resumed_at)
 
@@ -133,7 +140,7 @@ class _Run:
         return f"the last good save, of step {last.meta['step']}, is blob {last.sha256} (all: file set {artifact.digest.sha256})"
 
     def _validate(self) -> float | None:
-        if not len(self._validation):
+        if not len(self._validation) or not self._ranks.leads:
             return None
         with self._training.clock.phase("validation"):
             return self._validation.loss(self._texts)
