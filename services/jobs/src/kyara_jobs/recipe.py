@@ -8,12 +8,13 @@ names it. A job carries its whole recipe from its creation on: changing a file c
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -137,6 +138,8 @@ class Adapter(Section):
     learning_rate: NonNegativeFloat
     conv_rank: NonNegativeInt = 0
     conv_alpha: NonNegativeFloat = 0
+    modules: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Endings of the names of the modules that get one; none is all of attention and feed-forward."""
 
 
 class Pivotal(Section):

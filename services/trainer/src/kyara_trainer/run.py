@@ -17,6 +17,7 @@ from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import Image, ImageSet, Store, open_store, ref
 from kyara_rayjobs import RunReport
 from kyara_stage import StageError
+from kyara_trainer.adapter import UnknownModuleError
 from kyara_trainer.examples import prepare
 from kyara_trainer.loading import UnfitBaseError, load_base
 from kyara_trainer.lora_file import lora_file
@@ -57,6 +58,8 @@ def train_dataset(task: Task, report: RunReport, ranks: Ranks | None = None) -> 
         raise StageError.invalid(f"trainer: bucket_step {step} must be a multiple of {base.latent_scale}, as {model} needs it")
     try:
         return _Run(task.params, store, report, base, dataset.images, ranks or Ranks()).result()
+    except UnknownModuleError as error:
+        raise StageError.invalid(f"trainer: modules: {error}") from error
     except (OptimizerMissingError, NoMemoryError) as error:
         raise StageError.precondition(f"trainer: {error}") from error
 
