@@ -5,17 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.utils import logging as diffusers_logging
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from kyara_trainer.model import BaseModel, TextEncoder
 from kyara_trainer.sd15 import StableDiffusion15
 from kyara_trainer.sdxl import StableDiffusionXL
 
-FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+FAMILIES: dict[str, tuple[type[BaseModel], dict[str, tuple[str, Any]]]] = {
+    "StableDiffusionPipeline": (StableDiffusion15, {"lora_te": ("", CLIPTextModel)}),
+    "StableDiffusionXLPipeline": (
+        StableDiffusionXL,
+        {"lora_te1": ("", CLIPTextModel), "lora_te2": ("_2", CLIPTextModelWithProjection)},
+    ),
+}
+"""By the name of their pipeline: the family, and its text encoders by the prefix that their modules have in a LoRA file: the end
+of their folders' names, and their class."""
 
 
 class UnfitBaseError(Exception):
@@ -27,21 +36,25 @@ def load_base(folder: Path, device: torch.device) -> BaseModel:
     # A service's log is no place for progress bars.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    kind = _pipeline_of(folder)
-    if kind == "StableDiffusionXLPipeline":
-        pipeline: Any = StableDiffusionXLPipeline.from_pretrained(str(folder), dtype=torch.float32)
-        encoders = {
-            "lora_te1": TextEncoder(pipeline.text_encoder, pipeline.tokenizer),
-            "lora_te2": TextEncoder(pipeline.text_encoder_2, pipeline.tokenizer_2),
-        }
-        family: type[BaseModel] = StableDiffusionXL
-    else:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            str(folder), safety_checker=None, requires_safety_checker=False, dtype=torch.float32
+    family, encoders = FAMILIES[_pipeline_of(folder)]
+    # Part by part: a whole pipeline would bring what only drawing needs, and take its share of the memory.
+    unet: Any = UNet2DConditionModel.from_pretrained(str(folder), subfolder="unet", dtype=torch.float32)
+    vae: Any = AutoencoderKL.from_pretrained(str(folder), subfolder="vae", dtype=torch.float32)
+    texts = {
+        prefix: TextEncoder(
+            kind.from_pretrained(folder / f"text_encoder{end}", dtype=torch.float32),
+            CLIPTokenizer.from_pretrained(folder / f"tokenizer{end}"),
         )
-        encoders = {"lora_te": TextEncoder(pipeline.text_encoder, pipeline.tokenizer)}
-        family = StableDiffusion15
-    return _frozen(family, pipeline.to(device), encoders, device)
+        for prefix, (end, kind) in encoders.items()
+    }
+    for part in (unet, vae, *(text.model for text in texts.values())):
+        part.requires_grad_(False)
+        part.eval()
+        part.to(device)
+        align(part)
+    noise = DDPMScheduler.from_pretrained(str(folder), subfolder="scheduler")
+    assert isinstance(noise, DDPMScheduler)
+    return family(unet=unet, vae=vae, text_encoders=texts, noise=noise, device=device)
 
 
 def _pipeline_of(folder: Path) -> str:
@@ -52,16 +65,6 @@ def _pipeline_of(folder: Path) -> str:
     if kind not in FAMILIES:
         raise UnfitBaseError(f"{folder.name} is a {kind}; a LoRA can be trained on {' and '.join(FAMILIES)}")
     return kind
-
-
-def _frozen(family: type[BaseModel], pipeline: Any, encoders: dict[str, TextEncoder], device: torch.device) -> BaseModel:
-    for part in (pipeline.unet, pipeline.vae, *(encoder.model for encoder in encoders.values())):
-        part.requires_grad_(False)
-        part.eval()
-        align(part)
-    noise = DDPMScheduler.from_config(pipeline.scheduler.config)
-    assert isinstance(noise, DDPMScheduler)
-    return family(unet=pipeline.unet, vae=pipeline.vae, text_encoders=encoders, noise=noise, device=device)
 
 
 def align(part: torch.nn.Module) -> None:

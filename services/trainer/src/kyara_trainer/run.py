@@ -23,7 +23,7 @@ from kyara_trainer.loading import UnfitBaseError, load_base
 from kyara_trainer.lora_file import lora_file
 from kyara_trainer.loss import LossNotFiniteError
 from kyara_trainer.metadata import metadata
-from kyara_trainer.model import BaseModel, release
+from kyara_trainer.model import BaseModel, give_back, release
 from kyara_trainer.optimiser import OptimizerMissingError
 from kyara_trainer.outputs import saves_of, store_outputs
 from kyara_trainer.pivotal import attach_words, embedding_file
@@ -89,6 +89,7 @@ class _Run:
         self._captions = [example.caption for example in self._data.examples.values()]
         with ranks.leader_first():
             self._texts.keep([*self._captions, *(example.caption for example in self._data.held_back.values())], store)
+        give_back()
         self._order = DataOrder(self._data.buckets, params.batch_size * max(1, params.gradient_accumulation), params.seed)
         self._training = Training(base, params, self._data.examples, self._order, self._texts, words, ranks)
         self._validation = Validation(base, self._data.held_back, images)
@@ -188,6 +189,7 @@ class _Run:
             "buckets": [{"width": b.width, "height": b.height, "images": len(b.members)} for b in self._data.buckets],
             "pass_size": self._training.state.pass_size,
         }
+        give_back()  # what draws the curve takes its share
         outputs = store_outputs(self._store, self._params, self._training.state, facts)
         return {
             "outputs": {name: json_format.MessageToDict(artifact) for name, artifact in outputs.items()},
