@@ -2,7 +2,9 @@
 
 Every run is a process of its own. A step's time is the difference of two runs of different length over the steps between, so that
 what it takes to start counts for nobody; memory is the most that the longer one held. Runs are taken in turn, medians of RUNS.
-The same base, pictures, captions, batch, rank and precision for all; diffusers' script gives a LoRA to half as many modules.
+The same base, pictures, captions, batch, rank and precision for all. Each peer is compared with a side of ours whose LoRA is on
+the same modules: diffusers' script trains the projections of attention alone, a plain loop the feed-forward layers and what leads
+in and out too.
 The script is fetched at the commit and digest below into out/bench-train/peer, with torchvision, which it needs.
 """
 
@@ -44,6 +46,9 @@ RESOLUTION, LARGER = 80, 1.5
 """Pictures are so many times as large as they are trained: 768 px at a production model's 512."""
 GROWTH_PICTURES, GROWTH_RESOLUTIONS = (24, 96, 384), (64, 96, 128)
 
+ATTENTION = ("to_k", "to_q", "to_v", "to_out.0")
+"""What diffusers' script gives a LoRA to."""
+
 Command = Callable[[int], Sequence[str]]
 
 
@@ -78,10 +83,13 @@ def main() -> None:
         if script is None:
             console.print(f"not run: diffusers' {SCRIPT} cannot be fetched from {SCRIPT_URL}")
         else:
-            peers = {f"diffusers' {SCRIPT}": _diffusers(script, pictures, folder / "lora"), **peers}
+            peers = {f"diffusers' {SCRIPT}, attention alone": _diffusers(script, pictures, folder / "lora"), **peers}
         kyara = _kyara(store, dataset, RESOLUTION)
-        compiled = _kyara(store, dataset, RESOLUTION, compiled=True)
-        sides = _sides({"Kyara": kyara, "Kyara, torch_compile": compiled, **peers})
+        others = {
+            "Kyara, attention alone": _kyara(store, dataset, RESOLUTION, modules=ATTENTION),
+            "Kyara, torch_compile": _kyara(store, dataset, RESOLUTION, compiled=True),
+        }
+        sides = _sides({"Kyara": kyara, **others, **peers})
         growth = [_grown(folder, console, count, RESOLUTION) for count in GROWTH_PICTURES]
         growth += [_grown(folder, console, PICTURES, resolution) for resolution in GROWTH_RESOLUTIONS]
     _print(console, sides, growth)
@@ -146,9 +154,9 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 
-def _kyara(store: str, dataset: str, resolution: int, *, compiled: bool = False) -> Command:
+def _kyara(store: str, dataset: str, resolution: int, *, compiled: bool = False, modules: Sequence[str] = ()) -> Command:
     module = [sys.executable, "-m", "tests.bench.trained", store, dataset]
-    return lambda steps: [*module, *map(str, (resolution, BATCH, steps, RANK, int(compiled)))]
+    return lambda steps: [*module, *map(str, (resolution, BATCH, steps, RANK, int(compiled))), *modules]
 
 
 def _plain(pictures: Path) -> Command:
@@ -221,9 +229,10 @@ def _dataset(folder: Path, pictures: Path) -> tuple[str, str]:
 
 
 def _print(console: Console, sides: Sequence[Side], growth: Sequence[dict[str, float]]) -> None:
-    ours = sides[0]
     table = Table("side", "s a step", "times as slow", "MB at most", "s in all", title=f"{LONG} steps, {PICTURES} pictures")
     for side in sides:
+        alike = side.name.endswith("attention alone")
+        ours = next(other for other in sides if other.name.endswith("attention alone") is alike)
         ratio = f"{side.step_s / ours.step_s:.2f}"
         table.add_row(side.name, f"{side.step_s:.4f}", ratio, f"{side.megabytes:.0f}", f"{side.whole_s:.1f}")
     console.print(table)

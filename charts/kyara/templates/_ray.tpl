@@ -26,6 +26,8 @@ spec:
         - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
         # Training is what a worker is for: Ray would make it give way to everything else.
         - {name: RAY_worker_niceness, value: "0"}
+        # Torch's threads would wait for one another on the processor: runs side by side on a node would hardly get on.
+        - {name: OMP_WAIT_POLICY, value: PASSIVE}
       {{- if $head }}
       ports:
         - {name: gcs-server, containerPort: 6379}

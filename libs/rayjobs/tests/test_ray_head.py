@@ -32,5 +32,14 @@ def test_the_token_is_written_once_and_only_its_owner_reads_it(tmp_path: Path) -
     assert token.read_text() == first
 
 
+def test_threads_of_runs_side_by_side_do_not_wait_busily_unless_somebody_wants_them_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert ray_environment(tmp_path / "token")["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert ray_environment(tmp_path / "token")["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 def test_a_head_that_is_not_there_is_not_ready(tmp_path: Path) -> None:
     assert not head_is_ready("http://127.0.0.1:1", "http://127.0.0.1:1", ray_environment(tmp_path / "token"))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from kyara.jobs.v1.jobs_pb2 import DatasetJob, JobSpec
 from kyara_inference import catalogue
 from kyara_jobs import params
-from kyara_jobs.recipe import Recipe, UnknownRecipe, known_recipes, merged, models_of, recipe_named, whole
+from kyara_jobs.recipe import Recipe, UnknownRecipe, known_recipes, merged, models_of, recipe_named, shipped, whole
 
 SMALLEST_FEW, SMALL, MEDIUM, LARGE, MASSIVE = 5, 60, 150, 300, 500
 
@@ -57,6 +57,14 @@ def test_v1_4_trains_and_scores_as_published() -> None:
     assert judge.prompts[1].text == "{trigger}, {core_tags}, solo, maid, maid headdress, apron"
     assert (judge.trigger, list(judge.core_tags)) == ("rin_tohsaka", ["twintails", "black_hair"])
     assert "nsfw" in judge.negative
+
+
+def test_a_recipe_may_name_the_modules_that_get_a_lora() -> None:
+    mine = merged(whole("v1.4", shipped()), {"training": {"unet": {"modules": ["to_q", "attn2.to_k"]}}})
+    named = params.train(Recipe.model_validate({"name": "mine", **mine}), 7, "rin", SMALL)
+    assert list(named.unet.modules) == ["to_q", "attn2.to_k"]
+    named.unet.ClearField("modules")
+    assert named == params.train(recipe_named("v1.4"), 7, "rin", SMALL), "what names none is asked for as it always was"
 
 
 def test_whole_pictures_have_no_crops_before_v1_4() -> None:

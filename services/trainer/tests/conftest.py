@@ -9,6 +9,7 @@ import pytest
 from kyara.stage.v1.stage_pb2 import ArtifactRef
 from kyara.trainer.v1.trainer_pb2 import AdapterParams, TrainParams
 from kyara_artifacts import Image, ImageSet, Store, open_store, put_picture
+from services.trainer.tests.stage_on_ray import Stage
 from tests.servers.base_model import write_base_model, write_xl_base_model
 from tests.servers.ray import Head, ray_head
 
@@ -62,3 +63,9 @@ def params() -> TrainParams:
         buckets=3, bucket_step=8, weight_decay=1e-3, warmup_steps=2, max_gradient_norm=1, clip_skip=2, tag_dropout=0.2,
         seed=7, precision="fp32", checkpoint_every=3, output_name="kyara",
     )  # fmt: skip
+
+
+@pytest.fixture
+def stage(tmp_path: Path, store: Store, head: Head, models: Path, dataset: ArtifactRef) -> Stage:
+    """The trainer on that head."""
+    return Stage(tmp_path, store, head, models, dataset)

@@ -24,6 +24,7 @@ PIVOTAL = PivotalParams(words=4, init_std=0.017, learning_rate=3e-2, weight_deca
 LOCON = AdapterParams(rank=4, alpha=2, learning_rate=1e-2, conv_rank=3, conv_alpha=1)
 OPTIONS = {
     "locon": {"adapter": "locon", "unet": LOCON},
+    "modules": {"unet": AdapterParams(rank=4, alpha=2, learning_rate=1e-2, modules=["attn2.to_k", "time_emb_proj"])},
     "dora": {"adapter": "dora"},
     "pivotal": {"pivotal": PIVOTAL},
     "noise": {"noise_offset": 0.1, "multires_noise_iterations": 6, "multires_noise_discount": 0.3, "min_snr_gamma": 5},
@@ -101,6 +102,25 @@ def test_locon_adds_the_residual_blocks_with_a_rank_of_their_own(
     assert tensors["lora_unet_down_blocks_0_downsamplers_0_conv.lora_down.weight"].shape == (3, 8, 3, 3)
     assert tensors["lora_unet_up_blocks_1_resnets_0_conv_shortcut.lora_down.weight"].shape == (4, 16, 1, 1)
     assert tensors["lora_unet_mid_block_attentions_0_proj_in.alpha"] == 2
+
+
+def test_only_the_modules_that_are_named_get_a_lora(
+    tmp_path: Path, models: Path, store: Store, dataset: ArtifactRef, params: TrainParams
+) -> None:
+    params.base_model, params.steps, params.saves = "nai", 1, 1
+    params.unet.modules[:] = ["attn2.to_k", "time_emb_proj", "conv_shortcut"]
+    params.text_encoder.modules[:] = ["v_proj"]
+    tensors = tensors_of(store, run(tmp_path, models, params, dataset))
+    given = {name.removesuffix(".alpha") for name in tensors if name.endswith(".alpha")}
+    endings = ("_attn2_to_k", "_time_emb_proj", "_conv_shortcut", "_self_attn_v_proj")
+    assert all(name.endswith(endings) for name in given)
+    assert [sum(name.endswith(ending) for name in given) for ending in endings] == [16, 22, 12, 12]
+    params.unet.modules[:] = ["o_k"]
+    with pytest.raises(StageError, match=r"no module's name ends in 'o_k'; they end in .*attn2\.to_k"):
+        run(tmp_path, models, params, dataset, "trainer/b")
+    params.unet.modules[:] = [""]
+    with pytest.raises(StageError, match=r"unet\.modules has an empty name"):
+        check(params)
 
 
 def test_dora_keeps_each_outputs_magnitude_apart_from_its_direction(

@@ -4,53 +4,19 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from kyara.stage.v1.stage_pb2 import ArtifactRef, RunResponse
 from kyara.trainer.v1.trainer_pb2 import TrainParams
-from kyara_artifacts import FileSet, Store, get_json
+from kyara_artifacts import FileSet, get_json
 from kyara_rayjobs import RayApi
 from kyara_rayjobs.report import read_record
-from kyara_stage import StageContext, StageError
-from kyara_trainer.settings import TrainerSettings
-from kyara_trainer.stage import OPERATIONS
+from kyara_stage import StageError
+from services.trainer.tests.stage_on_ray import Stage, until
 from tests.servers.ray import Head
 
-ENDS_S = 280.0
 pytestmark = pytest.mark.timeout(900)  # only a machine that is busy with other things needs as long
-
-
-class Stage:
-    """The trainer's one operation, called as the stage's child does it."""
-
-    def __init__(self, tmp_path: Path, store: Store, head: Head, models: Path, dataset: ArtifactRef) -> None:
-        self.settings = TrainerSettings(store=f"file://{tmp_path}/store", ray=head.address, models=models, threads=1)
-        self.store, self.dataset, self.scratch = store, dataset, tmp_path
-        self.events: list[RunResponse] = []
-
-    async def run(self, action: str, params: TrainParams) -> dict[str, ArtifactRef]:
-        ctx = StageContext(action, self.store, self.settings, self.scratch, self.events.append)
-        async with asyncio.timeout(ENDS_S):
-            return await OPERATIONS[0].run(ctx, params, {"dataset": self.dataset})
-
-    def progress(self, action: str) -> dict[str, Any]:
-        return read_record(self.store, f"trainer/{action}", "progress")
-
-
-@pytest.fixture
-def stage(tmp_path: Path, store: Store, head: Head, models: Path, dataset: ArtifactRef) -> Stage:
-    return Stage(tmp_path, store, head, models, dataset)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(ENDS_S):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 def worker_pid(head: Head) -> int:

@@ -22,10 +22,14 @@ PROGRESS_EVERY_S = 1.0
 
 
 class RunReport:
-    """Writes the records of one run. `key` is `<room>/<digest of the action>`."""
+    """Writes the records of one run. `key` is `<room>/<digest of the action>`.
 
-    def __init__(self, store: Store, key: str, submission: str, num_gpus: float = 0.0) -> None:
+    A `silent` one writes none: it is for those that help another process with its run.
+    """
+
+    def __init__(self, store: Store, key: str, submission: str, num_gpus: float = 0.0, *, silent: bool = False) -> None:
         self._store = store
+        self._silent = silent
         self._num_gpus = num_gpus
         self._began = time.monotonic()
         self._last: dict[str, Any] = {}
@@ -35,9 +39,10 @@ class RunReport:
         self._checkpoint = read_checkpoint(store, key)
 
     @classmethod
-    def open(cls, argument: dict[str, Any]) -> Self:
+    def open(cls, argument: dict[str, Any], *, silent: bool = False) -> Self:
         """The report of a run started with `argument`, whose `store` is the store's address."""
-        return cls(open_store(argument["store"]), argument["key"], argument["submission"], argument.get("num_gpus", 0.0))
+        store, num_gpus = open_store(argument["store"]), argument.get("num_gpus", 0.0)
+        return cls(store, argument["key"], argument["submission"], num_gpus, silent=silent)
 
     def begin(self, phase: str) -> None:
         """The first word of a submission: what an earlier one of the same name left no longer counts."""
@@ -87,13 +92,20 @@ class RunReport:
         return {**self._last, "metrics": {**self._last["metrics"], GPU_SECONDS_METRIC: held}}
 
     def _put(self, name: str, value: dict[str, Any]) -> None:
-        self._store.put_record(f"{self._key}/{name}", canonical_json(value))
+        if not self._silent:
+            self._store.put_record(f"{self._key}/{name}", canonical_json(value))
 
 
-def run_reported(report: RunReport, argument: dict[str, Any], work: Callable[[], dict[str, Any]]) -> None:
+def run_reported(
+    report: RunReport,
+    argument: dict[str, Any],
+    work: Callable[[], dict[str, Any]],
+    not_reported: type[Exception] | tuple[type[Exception], ...] = (),
+) -> None:
     """Do `work` and report its end. Its errors are part of the report: only a dead process makes Ray try again.
 
-    `argument` is what the run was started with: the work is a span of the trace that asked for it.
+    `argument` is what the run was started with: the work is a span of the trace that asked for it. Errors `not_reported` are
+    raised: they are for Ray, as a death is.
     """
     room = argument["key"].partition("/")[0]
     configure_traces(f"{room}-ray", argument["traces"])
@@ -101,6 +113,8 @@ def run_reported(report: RunReport, argument: dict[str, Any], work: Callable[[],
         with span_of(f"{room} on Ray", argument["trace"], submission=argument["submission"]):
             value = work()
         report.succeeded(value)
+    except not_reported:
+        raise
     except Exception as error:
         if not isinstance(error, StageError):
             traceback.print_exc()

@@ -166,6 +166,8 @@ class Adapter(Section):
     learning_rate: NonNegativeFloat
     conv_rank: NonNegativeInt = 0
     conv_alpha: NonNegativeFloat = 0
+    modules: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Endings of the names of the modules that get one; none is all of attention and feed-forward."""
 
 
 class Pivotal(Section):

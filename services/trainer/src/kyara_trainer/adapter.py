@@ -1,6 +1,6 @@
 """The LoRA: which modules get one, and its weights under the names that the community's readers know."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,20 +17,30 @@ CONVOLVED = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
 """Blocks whose convolutions and projections LoCon adds."""
 
 
+class UnknownModuleError(Exception):
+    """The network has no module of a name that was asked for; the message says which there are."""
+
+
 def attach(base: BaseModel, params: TrainParams, seed: int) -> None:
     """Give the base model's attention and feed-forward layers a LoRA each; a rank of 0 leaves a part as it is.
 
-    The start is drawn from `seed`: the down weights at random, the up weights zero, so that nothing changes yet.
+    The start is drawn from `seed`: the down weights at random, the up weights zero, so that nothing changes yet. Params may name
+    other modules; raises UnknownModuleError for a name that fits none.
     """
     dora = params.adapter == "dora"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if params.unet.rank:
             convolved = conv_modules(base.unet) if params.adapter == "locon" else []
-            base.unet.add_adapter(_config(params.unet, [*unet_modules(base.unet), *convolved], _large(base.unet), dora), ADAPTER)
+            base.unet.add_adapter(
+                _config(params.unet, [*_chosen(base.unet, params.unet, unet_modules), *convolved], _large(base.unet), dora),
+                ADAPTER,
+            )
         if params.text_encoder.rank:
             for encoder in base.text_encoders.values():
-                encoder.model.add_adapter(_config(params.text_encoder, text_modules(encoder.model), [], dora), ADAPTER)
+                encoder.model.add_adapter(
+                    _config(params.text_encoder, _chosen(encoder.model, params.text_encoder, text_modules), [], dora), ADAPTER
+                )
     for weight in weights(base).values():
         weight.data = weight.data.float()
 
@@ -38,6 +48,20 @@ def attach(base: BaseModel, params: TrainParams, seed: int) -> None:
 def unet_modules(unet: nn.Module) -> list[str]:
     """Names of the UNet's modules that get a LoRA: all of every transformer block, and what leads in and out of it."""
     return [name for name, _ in unet.named_modules() if ".attentions." in name and name.endswith(UNET_ENDINGS)]
+
+
+def named_modules(network: nn.Module, endings: Sequence[str]) -> list[str]:
+    """Names of the network's linear layers and 1x1 convolutions that end in one of `endings`. Raises UnknownModuleError."""
+    fit = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and max(module.kernel_size) == 1)
+    ]
+    for ending in endings:
+        if not any(_ends(name, ending) for name in fit):
+            known = ", ".join(sorted({".".join(name.split(".")[-2:]) for name in fit}))
+            raise UnknownModuleError(f"no module's name ends in {ending!r}; they end in {known}")
+    return [name for name in fit if any(_ends(name, ending) for ending in endings)]
 
 
 def conv_modules(unet: nn.Module) -> list[str]:
@@ -107,6 +131,15 @@ def _lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
             down = getattr(module, "lora_A", None)
             if isinstance(down, nn.ModuleDict) and ADAPTER in down:
                 yield community_name(prefix, name), module
+
+
+def _chosen(network: nn.Module, params: AdapterParams, others: Callable[[nn.Module], list[str]]) -> list[str]:
+    """The modules that params name, or `others`."""
+    return named_modules(network, params.modules) if params.modules else others(network)
+
+
+def _ends(name: str, ending: str) -> bool:
+    return f".{name}".endswith(f".{ending}")
 
 
 def _large(unet: nn.Module) -> list[str]:

@@ -48,6 +48,8 @@ def _check_adapter(name: str, adapter: AdapterParams) -> None:
     if adapter.rank > 0 and not (adapter.alpha > 0 and adapter.learning_rate > 0):
         given = f"alpha {adapter.alpha} and learning_rate {adapter.learning_rate}"
         raise StageError.invalid(f"trainer: {name} has a rank but {given}; both must be above 0")
+    if not all(adapter.modules):
+        raise StageError.invalid(f"trainer: {name}.modules has an empty name, which would be every module's ending; leave it out")
     if adapter.conv_rank > 0 and not adapter.conv_alpha > 0:
         raise StageError.invalid(f"trainer: {name} has a conv_rank but conv_alpha {adapter.conv_alpha}; it must be above 0")
 

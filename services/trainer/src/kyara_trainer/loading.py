@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.utils import logging as diffusers_logging
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from kyara_inference.own import CHECKPOINT
@@ -16,7 +17,17 @@ from kyara_trainer.model import BaseModel, TextEncoder
 from kyara_trainer.sd15 import StableDiffusion15
 from kyara_trainer.sdxl import StableDiffusionXL
 
-FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+Encoders = dict[str, tuple[str, Any]]
+
+FAMILIES: dict[str, tuple[type[BaseModel], Encoders]] = {
+    "StableDiffusionPipeline": (StableDiffusion15, {"lora_te": ("", CLIPTextModel)}),
+    "StableDiffusionXLPipeline": (
+        StableDiffusionXL,
+        {"lora_te1": ("", CLIPTextModel), "lora_te2": ("_2", CLIPTextModelWithProjection)},
+    ),
+}
+"""By the name of their pipeline: the family, and its text encoders by the prefix that their modules have in a LoRA file: the end
+of their folders' names, and their class."""
 
 
 class UnfitBaseError(Exception):
@@ -31,28 +42,40 @@ def load_base(folder: Path, device: torch.device) -> BaseModel:
     # A service's log is no place for progress bars.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    kind = _pipeline_of(folder)
-    if kind == "StableDiffusionXLPipeline":
-        pipeline: Any = StableDiffusionXLPipeline.from_pretrained(str(folder), dtype=torch.float32)
-        encoders = {
-            "lora_te1": TextEncoder(pipeline.text_encoder, pipeline.tokenizer),
-            "lora_te2": TextEncoder(pipeline.text_encoder_2, pipeline.tokenizer_2),
-        }
-        family: type[BaseModel] = StableDiffusionXL
-    else:
-        pipeline = _sd15(folder)
-        encoders = {"lora_te": TextEncoder(pipeline.text_encoder, pipeline.tokenizer)}
-        family = StableDiffusion15
-    return _frozen(family, pipeline.to(device), encoders, device)
+    family, encoders = FAMILIES[_pipeline_of(folder)]
+    unet, vae, texts = _one_file(folder / CHECKPOINT) if (folder / CHECKPOINT).is_file() else _parts(folder, encoders)
+    for part in (unet, vae, *(text.model for text in texts.values())):
+        part.requires_grad_(False)
+        part.eval()
+        part.to(device)
+        align(part)
+    noise = DDPMScheduler.from_pretrained(str(folder), subfolder="scheduler")
+    assert isinstance(noise, DDPMScheduler)
+    return family(unet=unet, vae=vae, text_encoders=texts, noise=noise, device=device)
 
 
-def _sd15(folder: Path) -> Any:
+def _parts(folder: Path, encoders: Encoders) -> tuple[Any, Any, dict[str, TextEncoder]]:
+    """UNet, autoencoder and text encoders, part by part: a whole pipeline would bring what only drawing needs."""
+    unet = UNet2DConditionModel.from_pretrained(str(folder), subfolder="unet", dtype=torch.float32)
+    vae = AutoencoderKL.from_pretrained(str(folder), subfolder="vae", dtype=torch.float32)
+    texts = {
+        prefix: TextEncoder(
+            kind.from_pretrained(folder / f"text_encoder{end}", dtype=torch.float32),
+            CLIPTokenizer.from_pretrained(folder / f"tokenizer{end}"),
+        )
+        for prefix, (end, kind) in encoders.items()
+    }
+    return unet, vae, texts
+
+
+def _one_file(path: Path) -> tuple[Any, Any, dict[str, TextEncoder]]:
+    """The same of a checkpoint of Stable Diffusion 1.5 in one file, with the configs that lie beside it."""
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
     unused = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
-    how: dict[str, Any] = {**unused, "dtype": torch.float32}
-    one = folder / CHECKPOINT
-    if one.is_file():
-        return StableDiffusionPipeline.from_single_file(str(one), config=str(folder), local_files_only=True, **how)
-    return StableDiffusionPipeline.from_pretrained(str(folder), **how)
+    how: dict[str, Any] = {**unused, "config": str(path.parent), "local_files_only": True, "dtype": torch.float32}
+    pipeline: Any = StableDiffusionPipeline.from_single_file(str(path), **how)
+    return pipeline.unet, pipeline.vae, {"lora_te": TextEncoder(pipeline.text_encoder, pipeline.tokenizer)}
 
 
 def _pipeline_of(folder: Path) -> str:
@@ -63,16 +86,6 @@ def _pipeline_of(folder: Path) -> str:
     if kind not in FAMILIES:
         raise UnfitBaseError(f"{folder.name} is a {kind}; a LoRA can be trained on {' and '.join(FAMILIES)}")
     return kind
-
-
-def _frozen(family: type[BaseModel], pipeline: Any, encoders: dict[str, TextEncoder], device: torch.device) -> BaseModel:
-    for part in (pipeline.unet, pipeline.vae, *(encoder.model for encoder in encoders.values())):
-        part.requires_grad_(False)
-        part.eval()
-        align(part)
-    noise = DDPMScheduler.from_config(pipeline.scheduler.config)
-    assert isinstance(noise, DDPMScheduler)
-    return family(unet=pipeline.unet, vae=pipeline.vae, text_encoders=encoders, noise=noise, device=device)
 
 
 def align(part: torch.nn.Module) -> None:

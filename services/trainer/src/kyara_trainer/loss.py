@@ -18,6 +18,9 @@ class LossNotFiniteError(Exception):
         self.pictures = tuple(pictures)
         """Numbers of the pictures of the step."""
 
+    def __reduce__(self) -> tuple[type["LossNotFiniteError"], tuple[int, float, tuple[int, ...]]]:
+        return type(self), (self.step, self.loss, self.pictures)
+
 
 def picture_losses(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Mean squared error of each picture, [b]."""

@@ -84,6 +84,9 @@ def _network_args(params: TrainParams) -> dict[str, object]:
         args |= {"conv_dim": params.unet.conv_rank, "conv_alpha": params.unet.conv_alpha}
     if params.adapter == "dora":
         args |= {"dora_wd": True}
+    for part, adapter in (("unet", params.unet), ("text_encoder", params.text_encoder)):
+        if adapter.modules:
+            args[f"{part}_modules"] = list(adapter.modules)
     return args
 
 

@@ -1,7 +1,7 @@
 """What runs on Ray: `python -m kyara_trainer.ray_job <json>`, submitted by the stage.
 
 The entrypoint itself only waits. The training is a Ray task, so that Ray gives it the CPUs and GPUs it needs and
-starts it again when its worker dies; it then goes on from the last checkpoint.
+starts it again when its worker dies; it then goes on from the last checkpoint. With several workers it is Ray Train's.
 """
 
 import json
@@ -19,6 +19,12 @@ def main() -> None:
     # While it waits it holds no graphics card.
     RunReport.open({**argument, "num_gpus": 0}).begin("waiting for a place on Ray")
     ray.init(address="auto", log_to_driver=True)
+    if argument["workers"] > 1:
+        # Imported only here: it brings torch, which the entrypoint does without.
+        from kyara_trainer.distributed import train_on_workers
+
+        train_on_workers(argument)
+        return
     task = ray.remote(_train).options(
         num_cpus=argument["num_cpus"], num_gpus=argument["num_gpus"], max_retries=argument["retries"]
     )

@@ -18,15 +18,17 @@ from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_artifacts import Image, ImageSet, Store, open_store, ref
 from kyara_rayjobs import RunReport
 from kyara_stage import StageError
+from kyara_trainer.adapter import UnknownModuleError
 from kyara_trainer.examples import prepare
 from kyara_trainer.loading import UnfitBaseError, load_base
 from kyara_trainer.lora_file import lora_file
 from kyara_trainer.loss import LossNotFiniteError
 from kyara_trainer.metadata import metadata
-from kyara_trainer.model import BaseModel, release
+from kyara_trainer.model import BaseModel, give_back, release
 from kyara_trainer.optimiser import OptimizerMissingError
 from kyara_trainer.outputs import saves_of, store_outputs
 from kyara_trainer.pivotal import attach_words, embedding_file
+from kyara_trainer.ranks import Ranks
 from kyara_trainer.schedule import DataOrder, derived_seed, save_steps
 from kyara_trainer.state import Saved
 from kyara_trainer.task import Task
@@ -39,10 +41,10 @@ LOSS_WINDOW = 50
 log = structlog.get_logger()
 
 
-def train_dataset(task: Task, report: RunReport) -> dict[str, Any]:
+def train_dataset(task: Task, report: RunReport, ranks: Ranks | None = None) -> dict[str, Any]:
     """Train; the references to `saves`, `log`, `curve` and `embeddings`, and the list `rejected`, as JSON.
 
-    Raises StageError for what the user must know.
+    Other `ranks` than the leading one help it, and give nothing. Raises StageError for what the user must know.
     """
     _be_deterministic(task.threads)
     report.progress("loading the base model", 0, now=True)
@@ -56,7 +58,9 @@ def train_dataset(task: Task, report: RunReport) -> dict[str, Any]:
         step, model = task.params.bucket_step, task.params.base_model
         raise StageError.invalid(f"trainer: bucket_step {step} must be a multiple of {base.latent_scale}, as {model} needs it")
     try:
-        return _Run(task.params, store, report, base, dataset.images, task.checkpoint).result()
+        return _Run(task.params, store, report, base, dataset.images, task.checkpoint, ranks or Ranks()).result()
+    except UnknownModuleError as error:
+        raise StageError.invalid(f"trainer: modules: {error}") from error
     except (OptimizerMissingError, NoMemoryError) as error:
         raise StageError.precondition(f"trainer: {error}") from error
 
@@ -70,7 +74,9 @@ class _Run:
         base: BaseModel,
         images: tuple[Image, ...],
         before: ArtifactRef | None,
+        ranks: Ranks,
     ) -> None:
+        self._ranks = ranks
         self._params = params
         self._base = base
         self._store = store
@@ -79,7 +85,8 @@ class _Run:
         stand_in, words = ("", {})
         if params.pivotal.words:
             stand_in, words = attach_words(base, params.pivotal, derived_seed(params.seed, "pivotal"))
-        self._data = prepare(base, params, store, images, stand_in, self._encoded)
+        with ranks.leader_first():
+            self._data = prepare(base, params, store, images, stand_in, self._encoded)
         release(base.vae)
         if not self._data.examples:
             raise StageError.precondition(
@@ -88,9 +95,11 @@ class _Run:
         report.progress("caching texts", 0, now=True)
         self._texts = Texts(base, params)
         self._captions = [example.caption for example in self._data.examples.values()]
-        self._texts.keep([*self._captions, *(example.caption for example in self._data.held_back.values())], store)
+        with ranks.leader_first():
+            self._texts.keep([*self._captions, *(example.caption for example in self._data.held_back.values())], store)
+        give_back()
         self._order = DataOrder(self._data.buckets, params.batch_size * max(1, params.gradient_accumulation), params.seed)
-        self._training = Training(base, params, self._data.examples, self._order, self._texts, words)
+        self._training = Training(base, params, self._data.examples, self._order, self._texts, words, ranks)
         self._validation = Validation(base, self._data.held_back, images)
         self._before = before
         self._last = save_steps(params.steps, params.saves)[: params.stop_after or None][-1]
@@ -106,19 +115,19 @@ class _Run:
         while training.state.step < self._last:
             self._step()
             step = training.state.step
-            if step in saves_at:
+            if step in saves_at and self._ranks.leads:
                 self._save()
-            if params.checkpoint_every and step % params.checkpoint_every == 0 and step < self._last:
+            if self._ranks.leads and params.checkpoint_every and step % params.checkpoint_every == 0 and step < self._last:
                 with training.clock.phase("save"):
                     self._report.checkpoint(self._checkpoint())
             self._say(time.perf_counter() - began)
-        return self._outputs()
+        return self._outputs() if self._ranks.leads else {}
 
     def _encoded(self, pictures: int) -> None:
         self._report.progress("caching latents", pictures, len(self._images), "pictures")
 
     def _resume(self) -> None:
-        checkpoint = self._report.last_checkpoint or self._before
+        checkpoint = self._ranks.told(self._report.last_checkpoint)[0] or self._before
         if checkpoint is not None:
             self._training.resume(self._store.get(checkpoint.digest))
             self._resumed_at = self._training.state.step
@@ -147,7 +156,7 @@ class _Run:
         return f"the last good save, of step {last.meta['step']}, is blob {last.sha256} (all: file set {artifact.digest.sha256})"
 
     def _validate(self) -> float | None:
-        if not len(self._validation):
+        if not len(self._validation) or not self._ranks.leads:
             return None
         with self._training.clock.phase("validation"):
             return self._validation.loss(self._texts)
@@ -192,6 +201,7 @@ class _Run:
             "buckets": [{"width": b.width, "height": b.height, "images": len(b.members)} for b in self._data.buckets],
             "pass_size": self._training.state.pass_size,
         }
+        give_back()  # what draws the curve takes its share
         outputs = store_outputs(self._store, self._params, self._training.state, facts)
         if self._params.stop_after:
             outputs["checkpoint"] = self._checkpoint()

@@ -28,8 +28,8 @@ async def run(ctx: StageContext[TrainerSettings], params: TrainParams, inputs: I
         threads=settings.threads,
         checkpoint=inputs.get("checkpoint"),
     )
-    resources = {"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus, "retries": settings.worker_retries}
-    spec = {**task.to_json(), **resources, "traces": settings.traces}
+    resources = {"workers": settings.workers, "num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus}
+    spec = {**task.to_json(), **resources, "retries": settings.worker_retries, "traces": settings.traces}
     on_ray = RayRun("trainer", "kyara_trainer.ray_job", spec, settings.python)
     result = await follow(ctx, settings.ray, on_ray)
     for item in result["rejected"]:

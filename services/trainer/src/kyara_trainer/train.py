@@ -5,6 +5,7 @@ is interrupted or not.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import structlog
 import torch
@@ -13,9 +14,10 @@ from kyara.trainer.v1.trainer_pb2 import TrainParams
 from kyara_trainer import adapter
 from kyara_trainer.clock import Clock
 from kyara_trainer.draws import Batch, Draws, Example
-from kyara_trainer.loss import checked, min_snr_weights, picture_losses
+from kyara_trainer.loss import LossNotFiniteError, checked, min_snr_weights, picture_losses
 from kyara_trainer.model import BaseModel
 from kyara_trainer.optimiser import learning_rate_factor, make_optimizer
+from kyara_trainer.ranks import Ranks
 from kyara_trainer.schedule import DataOrder, derived_seed
 from kyara_trainer.state import TrainState, pack, unpack
 from kyara_trainer.texts import Texts
@@ -32,7 +34,7 @@ class NoMemoryError(Exception):
 class Training:
     """A run in progress: step it until `state.step` is what was asked for.
 
-    `words` are the pivotal embeddings, by their names in an embedding file.
+    `words` are the pivotal embeddings, by their names in an embedding file. `ranks` all make the same steps.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Training:
         order: DataOrder,
         texts: Texts,
         words: Mapping[str, torch.nn.Parameter],
+        ranks: Ranks,
     ) -> None:
         self._base = base
+        self._ranks = ranks
         self._params = params
         self._draws = Draws(base, params, examples, order)
         self._texts = texts
@@ -59,6 +63,8 @@ class Training:
             weight.requires_grad_(True)  # peft freezes all but what it adds itself, the words too
         self._optimizer = make_optimizer(self.weights, params)
         self._scaler = torch.amp.grad_scaler.GradScaler(base.device.type, enabled=self._dtype == torch.float16)
+        # It is only ready when it has scaled something, and a rank's share of the first batch may be empty.
+        self._scaler.scale(torch.zeros((), device=base.device))
         if params.torch_compile:
             base.unet.compile()
         self.state = TrainState(pass_size=params.batch_size)
@@ -89,15 +95,36 @@ class Training:
         self.state = unpack(checkpoint, self.weights, self._optimizer, self._scaler)
 
     def _gradients(self, batch: Batch) -> float:
-        """The step's loss, and its gradients in the weights: in passes of as many pictures as memory holds."""
+        """The step's loss, and its gradients in the weights: in passes of as many pictures as memory holds.
+
+        Every rank has its share of the passes. What one cannot do, none does: all stop, or all begin the step again in smaller
+        ones.
+        """
+        ranks, weights = self._ranks, list(self.weights.values())
         while True:
-            try:
-                return sum(self._pass(part, batch) for part in batch.passes(self.state.pass_size))
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Outside of the handler: the error's traceback holds on to what fills the memory.
-            self._make_room(len(batch.members))
+            size = min(self.state.pass_size, -(-len(batch.members) // ranks.count))
+            mine = self._tried(batch.passes(size)[ranks.rank :: ranks.count], batch)
+            with self.clock.phase("other_ranks") if ranks.count > 1 else nullcontext():
+                values = ranks.told(mine)
+                broken = [value for value in values if isinstance(value, LossNotFiniteError)]
+                if broken:
+                    raise broken[0]
+                losses = [value for value in values if isinstance(value, float)]
+                if len(losses) == ranks.count:
+                    ranks.sum_gradients(weights)
+                    return sum(losses)
+            self._make_room(size)
+
+    def _tried(self, parts: list[Batch], batch: Batch) -> float | LossNotFiniteError | None:
+        """What the parts add to the step's loss; the error when that is no number, None when memory ran out."""
+        try:
+            return sum((self._pass(part, batch) for part in parts), 0.0)
+        except LossNotFiniteError as error:
+            return error
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None  # and the error with it, whose traceback holds on to what fills the memory
 
     def _pass(self, part: Batch, batch: Batch) -> float:
         base, number = self._base, self.state.step + 1
@@ -113,11 +140,11 @@ class Training:
             self._scaler.scale(loss).backward()
         return value
 
-    def _make_room(self, pictures: int) -> None:
+    def _make_room(self, size: int) -> None:
+        """Have passes of `size` pictures, which did not fit on some rank, followed by smaller ones on all."""
         self._optimizer.zero_grad(set_to_none=True)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        size = min(self.state.pass_size, pictures)
         if size == 1:
             raise NoMemoryError(f"step {self.state.step + 1}: not even one picture at a time fits into memory")
         self.state.pass_size = size // 2

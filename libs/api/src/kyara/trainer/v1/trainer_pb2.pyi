@@ -3,8 +3,10 @@
 isort:skip_file
 Dataset to LoRA saves."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -25,12 +27,19 @@ class AdapterParams(_message.Message):
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
     CONV_RANK_FIELD_NUMBER: _builtins.int
     CONV_ALPHA_FIELD_NUMBER: _builtins.int
+    MODULES_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     alpha: _builtins.float
     learning_rate: _builtins.float
     conv_rank: _builtins.int
     """The same for convolutions larger than 1x1, with the adapter `locon`; a rank of 0 leaves them alone."""
     conv_alpha: _builtins.float
+    @_builtins.property
+    def modules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Endings of the names of the modules that get one, such as `to_q`, `attn2.to_k` or `ff.net.2`: linear layers and 1x1 convolutions
+        anywhere in the network. None is all of attention and feed-forward.
+        """
+
     def __init__(
         self,
         *,
@@ -39,10 +48,11 @@ class AdapterParams(_message.Message):
         learning_rate: _builtins.float = ...,
         conv_rank: _builtins.int = ...,
         conv_alpha: _builtins.float = ...,
+        modules: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "conv_alpha", b"conv_alpha", "conv_rank", b"conv_rank", "learning_rate", b"learning_rate", "rank", b"rank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "conv_alpha", b"conv_alpha", "conv_rank", b"conv_rank", "learning_rate", b"learning_rate", "modules", b"modules", "rank", b"rank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
