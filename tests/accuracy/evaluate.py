@@ -38,9 +38,9 @@ from tests.servers.ray import ray_head
 
 SEEDS = tuple(range(400, 410))
 PICTURES, FEW = 24, 5
-HONEST, SAVES, UNDERFIT, GOOD = 300, 10, 30, 180
+HONEST, SAVES, UNDERFIT, GOOD = 240, 10, 24, 144
 """Steps of the honest training, its saves, up to which step one is underfit, and from which it is good."""
-OVERFIT, FASTER, DEAF = 600, 3, 200
+OVERFIT, FASTER, DEAF = 400, 3, 120
 """Steps on the few pictures, at so many times the rate; steps on captions without words."""
 DRAWINGS = 2
 """Pictures of each prompt and save, each from a seed of its own: what one shows by chance weighs less."""
@@ -118,7 +118,8 @@ def _world(folder: Path, seed: int, given: dict[str, str]) -> World:
 def _saves(world: World, seed: int) -> tuple[dict[int, str], FileSet]:
     """Every save under a step of its own, and what kind each is."""
     honest = params.train(recipe_named("miniature"), seed, "hana", len(world.dataset))
-    honest.steps, honest.saves = HONEST, SAVES
+    # With falling rates the later saves are the better ones, and not by chance.
+    honest.steps, honest.saves, honest.schedule = HONEST, SAVES, "cosine"
     overfit, deaf = TrainParams(), TrainParams()
     overfit.CopyFrom(honest)
     overfit.steps, overfit.saves, overfit.tag_dropout = OVERFIT, 1, 0
