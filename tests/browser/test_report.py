@@ -71,7 +71,10 @@ def _prompt(name: str, kind: str) -> dict[str, object]:
 def _row(step: int) -> dict[str, object]:
     marks = {"recscore": 0.2 + step / 400, "fidelity": step / 300, "control": 0.9, "copies": 0.04, "diversity": 0.8}
     why = "step 200 is as good in everything and better in fidelity and own pictures"
-    return {"step": step, **marks, "drift": 0.0, "broken": 0.0, "why": why, "by_kind": {"outfit": 0.4, "pose": 0.5}}
+    told = {"drift": 0.0, "broken": 0.0, "why": why, "by_kind": {"outfit": 0.4, "pose": 0.5}}
+    kinds = {"outfit": 0.61 - step / 2000, "pose": 0.55}
+    above = {"text_above_base": -step / 4000, "text_above_base_by_kind": {"outfit": -step / 2000, "pose": 0.0}}
+    return {"step": step, **marks, **told, "text": 0.58 - step / 4000, "text_by_kind": kinds, **above}
 
 
 @pytest.fixture(scope="module")

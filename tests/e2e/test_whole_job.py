@@ -140,6 +140,7 @@ def test_a_triton_gets_what_a_recipe_needs(kyara: Kyara, tmp_path: Path) -> None
     filled = kyara.cli(*repository, "--recipe", "miniature-quick")
     assert filled.returncode == 0, filled.stderr
     names = {"miniature-ccip-feat", "miniature-ccip-metrics", "miniature-detector", "miniature-tagger"}
+    names |= {"miniature-clip-image", "miniature-clip-text"}
     assert names == {path.name for path in (tmp_path / "repository").iterdir()}
     lacking = kyara.cli(*repository, "--recipe", "v1.4", "--models", str(tmp_path))
     assert lacking.returncode == 8

@@ -14,6 +14,7 @@ HEAVY = {
     "diffusers",
     "peft",
     "transformers",
+    "tokenizers",
     "onnxruntime",
     "temporalio",
     "av",
@@ -28,12 +29,12 @@ HOLDS = {
     "curator": {"av"},
     "detector": set(),
     "embedder": set(),
-    "evaluator": {"av", "torch", "ray", "diffusers", "peft", "transformers", "scikit-learn"},
+    "evaluator": {"av", "torch", "ray", "diffusers", "peft", "transformers", "tokenizers", "scikit-learn"},
     "fetcher": {"libtorrent"},
     "jobs": {"temporalio"},
     "keyframer": {"av"},
     "publisher": set(),
-    "trainer": {"torch", "ray", "diffusers", "peft", "transformers"},
+    "trainer": {"torch", "ray", "diffusers", "peft", "transformers", "tokenizers"},
 }
 """Of HEAVY. `local`, which is every service on one machine, has no image."""
 

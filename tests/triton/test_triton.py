@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 
 from kyara_inference import Inference, InferenceError, InferenceUnavailable, KindThreshold, detect, differences, embed, tag
+from kyara_inference.clip import embed_pictures, embed_texts
 from kyara_inference.repository import MAX_BATCH
 from kyara_miniature.pictures import make_pictures
 from tests.servers.kyara import run_cli, wait_for
@@ -18,6 +19,7 @@ from tests.servers.s3 import S3Server
 from tests.servers.triton import Triton, triton
 
 MODELS = ("miniature-detector", "miniature-ccip-feat", "miniature-ccip-metrics", "miniature-tagger")
+MODELS += ("miniature-clip-image", "miniature-clip-text")
 FEATURES = "miniature-ccip-feat"
 KINDS = [KindThreshold(kind, 0.25, 0.6) for kind in ("person", "halfbody", "head", "face")]
 CALLERS, REQUESTS = 6, 8
@@ -63,6 +65,10 @@ def test_triton_answers_exactly_what_the_embedded_server_does(
     tags = tag(on_triton, "miniature-tagger", some, 0.35)
     assert tags == tag(usual, "miniature-tagger", some, 0.35)
     assert all(tags)
+    seen = embed_pictures(on_triton, "miniature-clip", some)
+    assert seen.tobytes() == embed_pictures(usual, "miniature-clip", some).tobytes()
+    texts = ["maid", "1girl, solo, upper body, armor, red hair"] * count
+    assert embed_texts(on_triton, "miniature-clip", texts).tobytes() == embed_texts(usual, "miniature-clip", texts).tobytes()
 
 
 def test_requests_of_several_callers_are_run_together_and_each_gets_its_own_answer(server: Triton, usual: Inference) -> None:

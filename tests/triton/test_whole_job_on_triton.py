@@ -12,6 +12,8 @@ ASKS = {
     "miniature-ccip-feat": "embedder",
     "miniature-ccip-metrics": "evaluator",
     "miniature-tagger": "curator.package",
+    "miniature-clip-image": "evaluator",
+    "miniature-clip-text": "evaluator",
 }
 """A stage that needs each model."""
 

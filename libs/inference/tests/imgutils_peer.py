@@ -2,16 +2,19 @@
 
 python imgutils_peer.py PICTURE...
 python imgutils_peer.py --detector DETECTOR.onnx [--boxes-only] PICTURE...
+python imgutils_peer.py --clip MODEL --texts TEXTS.json PICTURE...
 """
 
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from imgutils.data import load_image, rgb_encode
 from imgutils.detect import detect_faces, detect_person
 from imgutils.generic import yolo
+from imgutils.generic.clip import CLIPModel
 from imgutils.metrics.ccip import ccip_batch_differences, ccip_batch_extract_features
 from imgutils.tagging import get_wd14_tags
 from imgutils.utils import open_onnx_model
@@ -54,11 +57,24 @@ def boxes_by_class(detector: str, pictures: Sequence[str]) -> dict[str, list[obj
     return found
 
 
+def likeness(name: str, texts: Sequence[str], pictures: Sequence[str]) -> dict[str, object]:
+    """imgutils' CLIP of that name in deepghs/clip_onnx: vectors of pictures and texts, and their cosines."""
+    model: Any = CLIPModel("deepghs/clip_onnx")
+    images, told = model.image_encode(list(pictures), name), model.text_encode(list(texts), name)
+    cosines = model.predict(images, told, name, fmt="similarities")
+    return {"pictures": images.tolist(), "texts": told.tolist(), "similarities": cosines.tolist()}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--detector")
     parser.add_argument("--boxes-only", action="store_true")
+    parser.add_argument("--clip")
+    parser.add_argument("--texts", type=Path)
     parser.add_argument("pictures", nargs="+")
     given = parser.parse_args()
-    boxes = boxes_by_class(given.detector, given.pictures) if given.detector else figures(given.pictures)
-    print(json.dumps({"boxes": boxes} | ({} if given.boxes_only else characters(given.pictures))))
+    if given.clip:
+        print(json.dumps(likeness(given.clip, json.loads(given.texts.read_text()), given.pictures)))
+    else:
+        boxes = boxes_by_class(given.detector, given.pictures) if given.detector else figures(given.pictures)
+        print(json.dumps({"boxes": boxes} | ({} if given.boxes_only else characters(given.pictures))))

@@ -14,10 +14,10 @@ from kyara.detector.v1.detector_pb2 import DetectParams, Threshold
 from kyara_inference import ModelMissing, UnknownModel, catalogue, digests_of, local_path
 from kyara_inference.builtin_digests import builtin_digests
 
-MINIATURE = {"miniature-detector", "miniature-ccip", "miniature-tagger", "miniature-base"}
+MINIATURE = {"miniature-detector", "miniature-ccip", "miniature-tagger", "miniature-clip", "miniature-base"}
 
 
-def test_the_four_miniature_models_are_built_in_and_all_others_are_on_a_hub() -> None:
+def test_the_five_miniature_models_are_built_in_and_all_others_are_on_a_hub() -> None:
     assert {name for name, entry in catalogue().items() if entry.builtin} == MINIATURE
     assert all(entry.repo for name, entry in catalogue().items() if name not in MINIATURE)
 
@@ -28,17 +28,18 @@ def test_names_on_the_server_are_those_of_the_contract() -> None:
     assert served[ccip] == [f"{ccip}-feat", f"{ccip}-metrics"]
     assert served["person_detect_v1.1_m"] == ["person_detect_v1.1_m"]
     assert served["miniature-ccip"] == ["miniature-ccip-feat", "miniature-ccip-metrics"]
+    assert served["clip-vit-base-patch32"] == ["clip-vit-base-patch32-image", "clip-vit-base-patch32-text"]
     assert served["miniature-base"] == []
 
 
 @pytest.mark.parametrize(
     ("production", "miniature"),
     [("face_detect_v1.4_s", "miniature-detector"), ("wd-swinv2-tagger-v3", "miniature-tagger")]
-    + [(name, "miniature-ccip") for name, entry in catalogue().items() if entry.kind == "ccip"],
+    + [(name, f"miniature-{entry.kind}") for name, entry in catalogue().items() if entry.kind in ("ccip", "clip")],
 )
 def test_a_miniature_model_takes_and_gives_what_the_production_model_does(production: str, miniature: str) -> None:
     theirs, ours = catalogue()[production].served(), catalogue()[miniature].served()
-    assert [one.inputs for one in ours] == [one.inputs for one in theirs]
+    assert [(one.takes, one.inputs) for one in ours] == [(one.takes, one.inputs) for one in theirs]
     assert [list(one.outputs) for one in ours] == [list(one.outputs) for one in theirs]
 
 
@@ -57,7 +58,7 @@ def test_a_model_that_was_not_fetched_is_missing_with_the_command_that_fetches_i
 def test_a_client_loads_no_runtime_and_no_drawing_library() -> None:
     program = "import sys, kyara_inference; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"onnxruntime", "torch", "kyara_miniature", "kyara_stage"} & set(loaded)
+    assert not {"onnxruntime", "tokenizers", "torch", "kyara_miniature", "kyara_stage"} & set(loaded)
 
 
 def test_the_catalogue_says_of_the_built_in_models_what_their_files_say() -> None:
@@ -74,6 +75,8 @@ def test_the_catalogue_says_of_the_built_in_models_what_their_files_say() -> Non
     labels = catalogue().tagger("miniature-tagger").labels()
     assert {category for _, category in labels} >= {0, 9}
     assert 0 < catalogue().ccip("miniature-ccip").threshold < 1
+    clip, meta = catalogue().clip("miniature-clip"), json.loads((local_path("miniature-clip") / "meta.json").read_text())
+    assert (clip.size, clip.width) == (meta["image_size"], meta["text_embedding_width"])
 
 
 def _fixed(shape: list[int | str]) -> tuple[int, ...]:

@@ -42,6 +42,17 @@ def test_every_onnx_file_of_a_model_is_there_with_its_configuration(tmp_path: Pa
     assert list(metrics.input[0].dims) == [-1, 768]
 
 
+def test_a_model_that_reads_texts_takes_whole_numbers_of_any_length(tmp_path: Path) -> None:
+    assert filled(tmp_path, tmp_path, "miniature-clip") == {"miniature-clip-image": True, "miniature-clip-text": True}
+    text = config(tmp_path, "miniature-clip-text")
+    assert {each.name: (each.data_type, list(each.dims)) for each in text.input} == {
+        "input_ids": (pb.TYPE_INT64, [-1]),
+        "attention_mask": (pb.TYPE_INT64, [-1]),
+    }
+    assert {each.name: (each.data_type, list(each.dims)) for each in text.output}["embeddings"] == (pb.TYPE_FP32, [512])
+    assert [(each.batch_size, list(each.inputs["input_ids"].dims)) for each in text.model_warmup] == [(1, [2])]
+
+
 def test_instances_are_on_the_processor_or_on_graphics_cards_and_are_warm_before_the_first_request(tmp_path: Path) -> None:
     filled(tmp_path, tmp_path, "miniature-detector")
     on_cpu = config(tmp_path, "miniature-detector")

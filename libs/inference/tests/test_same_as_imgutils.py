@@ -1,4 +1,4 @@
-"""The same file and the same picture give the same boxes, vectors and tags as dghs-imgutils, the reference."""
+"""The same file and the same picture, or text, give the same boxes, vectors and tags as dghs-imgutils, the reference."""
 
 import json
 import os
@@ -13,7 +13,8 @@ import PIL.Image
 import pytest
 
 from kyara_artifacts import Box
-from kyara_inference import Inference, KindThreshold, detect, differences, embed, local_path, tag
+from kyara_inference import Inference, KindThreshold, catalogue, detect, differences, embed, local_path, tag
+from kyara_inference.clip import embed_pictures, embed_texts, similarities
 from kyara_miniature.scene import draw_scene
 from tests.servers.hub import LocalHub
 from tests.servers.inference import inference_server
@@ -21,6 +22,8 @@ from tests.servers.models import write_models
 
 PEER = Path(__file__).with_name("imgutils_peer.py")
 CCIP, TAGGER = "ccip-caformer-24-randaug-pruned", "wd-swinv2-tagger-v3"
+CLIP = "clip-vit-base-patch32"
+TEXTS = ["pink hair, solo, full body, maid, apron", "1girl", "", "a word_that nobody knows: zyqqa 🌸", "armor, " * 20]
 DEFAULTS = {"person": (0.3, 0.5), "halfbody": (0.5, 0.7), "head": (0.4, 0.7), "face": (0.25, 0.7)}
 
 
@@ -136,6 +139,24 @@ def test_the_miniature_models_answer_as_they_do_to_imgutils(tmp_path: Path) -> N
         assert_same_characters(inference, "miniature-ccip", "miniature-tagger", paths, said)
         for name, theirs in said["boxes"].items():
             assert_same_boxes(detect(inference, "miniature-detector", opened(paths), [kind(name)]), theirs)
+
+
+def test_texts_and_pictures_have_the_vectors_and_similarities_of_imgutils(tmp_path: Path, pictures: list[Path]) -> None:
+    """The miniature's files under the name of production ones, where imgutils looks and where `kyara models pull` puts them."""
+    (tmp_path / "texts.json").write_text(json.dumps(TEXTS))
+    ours, (entry, folder) = tmp_path / "models" / CLIP, (catalogue()[CLIP], local_path("miniature-clip"))
+    files = {file.path: (folder / entry.local_name(file)).read_bytes() for file in entry.files}
+    ours.mkdir(parents=True)
+    for file in entry.files:
+        (ours / entry.local_name(file)).write_bytes(files[file.path])
+    with LocalHub() as hub:
+        hub.add("model", "deepghs/clip_onnx", files)
+        said = ask_peer(tmp_path, hub, "--clip", f"openai/{CLIP}", "--texts", tmp_path / "texts.json", *pictures)
+    with inference_server(tmp_path, ours.parent) as server, Inference(server.address, ours.parent) as inference:
+        seen, read = embed_pictures(inference, CLIP, opened(pictures)), embed_texts(inference, CLIP, TEXTS)
+    assert np.abs(seen - np.array(said["pictures"], np.float32)).max() <= 1e-4
+    assert np.abs(read - np.array(said["texts"], np.float32)).max() <= 1e-4
+    assert np.abs(similarities(seen, read) - np.array(said["similarities"])).max() <= 1e-4
 
 
 def test_boxes_in_200_pictures_are_those_of_imgutils(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import kyara_miniature
 from kyara_miniature.cast import make_character
 from kyara_miniature.hand import HOUSE
-from kyara_miniature.train import ccip_quality, detector_quality, tagger_quality
+from kyara_miniature.train import ccip_quality, clip_quality, detector_quality, tagger_quality
 
 MODELS = Path(kyara_miniature.__file__).parent / "models"
 FRESH = 8_000_000
@@ -83,6 +83,25 @@ def test_tagger_lists_ratings_and_the_vocabulary_as_wd14_does() -> None:
     assert [row.split(",")[1] for row in rows[1:5]] == ["general", "sensitive", "questionable", "explicit"]
 
 
-@pytest.mark.parametrize("name", ["detector", "ccip", "tagger"])
+def test_clip_tells_a_fresh_pictures_prompt_from_others_in_outfit_pose_or_frame() -> None:
+    quality = clip_quality.measure(MODELS / "clip", characters=100, first_seed=FRESH)
+    promised = card("clip")["quality"]
+    for kind in ("right_of_32", "right_outfit", "right_framing"):
+        assert quality[kind] >= promised[kind] - 2 * SLACK, "a share of 100 pictures varies by some"
+    assert quality["similarity"] - quality["similarity_of_other_outfits"] >= 0.1
+
+
+def test_clip_hears_its_words_in_any_order_and_spelling() -> None:
+    files = clip_quality.ClipFiles(MODELS / "clip")
+    said = (
+        "pink hair, solo, full body, maid, apron",
+        "apron, maid, pink_hair, full_body, solo",
+        "pink hair, solo, full body, armor",
+    )
+    usual, turned, other = files.texts(said)
+    assert usual @ turned > 0.9 > usual @ other
+
+
+@pytest.mark.parametrize("name", ["detector", "ccip", "tagger", "clip"])
 def test_card_states_how_the_model_came_about(name: str) -> None:
     assert {"seed", "parameters", "steps", "training_minutes", "quality"} <= card(name).keys()

@@ -80,7 +80,7 @@ def test_an_unknown_model_is_not_found() -> None:
 
 def test_models_are_listed_for_programs_too() -> None:
     names = [model["name"] for model in json.loads(kyara("models", "list", "--json").stdout)["models"]]
-    assert {"miniature-base", "miniature-ccip", "miniature-detector", "miniature-tagger"} <= set(names)
+    assert {"miniature-base", "miniature-ccip", "miniature-clip", "miniature-detector", "miniature-tagger"} <= set(names)
 
 
 def test_a_base_model_of_ones_own_is_added_listed_and_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -118,6 +118,7 @@ def test_all_models_that_are_here_are_put_into_the_repository(tmp_path: Path) ->
         models = json.loads(kyara(*fill).stdout)["models"]
         assert {model["written"] for model in models} == {written}
     names = {"miniature-ccip-feat", "miniature-ccip-metrics", "miniature-detector", "miniature-tagger"}
+    names |= {"miniature-clip-image", "miniature-clip-text"}
     assert names == {path.name for path in (tmp_path / "repository").iterdir()}
 
 

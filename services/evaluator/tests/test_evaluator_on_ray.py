@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -17,6 +18,8 @@ from kyara.stage.v1.stage_pb2 import ArtifactRef, RunResponse
 from kyara_artifacts import File, FileSet, ImageSet, Store, get_json, read_picture
 from kyara_evaluator.settings import EvaluatorSettings
 from kyara_evaluator.stage import OPERATIONS
+from kyara_inference import Inference
+from kyara_inference.clip import embed_pictures, embed_texts, similarities
 from kyara_rayjobs.report import read_record
 from kyara_stage import StageContext, StageError
 from tests.servers.processes import Server
@@ -95,6 +98,7 @@ async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_r
     assert scores["steps"][1]["why"].startswith("chosen: RecScore")
     assert scores["steps"][0]["why"].endswith("too few steps a picture")
     assert scores["images"] == 12
+    assert scores["steps"][0]["text"] is None, "no CLIP was asked"
     assert scores["best_step"] == 20, "the other one is under 1.5 steps a picture"
     assert outputs["best"].digest == saves.files[1].digest
     assert read_picture(stage.store.get(outputs["curve"].digest)).width > 400
@@ -135,11 +139,50 @@ async def test_a_lora_of_another_architecture_is_set_aside_and_the_others_are_sc
         await stage.run("f" * 64, PARAMS, {**inputs, "saves": FileSet(files=(alien,)).save(stage.store)})
 
 
+async def test_every_preview_and_save_is_told_how_like_its_prompts_words_it_is_beside_the_base_model(
+    stage: Stage, inputs: dict[str, ArtifactRef]
+) -> None:
+    params = EvaluateParams()
+    params.CopyFrom(PARAMS)
+    params.clip_model = "miniature-clip"
+    params.max_pattern_prompts = 0
+    del params.prompts[:]
+    texts = {"maid": "{trigger}, (maid:1.2), apron", "full_body": "{trigger}, full body", "bare": "{trigger}"}
+    kinds = {"maid": "outfit", "full_body": "pose", "bare": "plain"}
+    params.prompts.extend(Prompt(name=name, text=text, kind=kinds[name]) for name, text in texts.items())
+    outputs = await stage.run("9" * 64, params, inputs)
+    previews = ImageSet.load(stage.store, outputs["previews"])
+    told = {(image.step, image.prompt): image.scores.get("text") for image in previews}
+    pictures = [read_picture(stage.store.get(image.digest)) for image in previews if image.prompt != "bare"]
+    with Inference(stage.settings.inference) as inference:
+        words = embed_texts(inference, "miniature-clip", ["maid, apron", "full body"])
+        alike = similarities(embed_pictures(inference, "miniature-clip", pictures), words)
+    expected = {
+        (step, name): alike[2 * row + column, column]
+        for row, step in enumerate((0, 10, 20))
+        for column, name in enumerate(("maid", "full_body"))
+    }
+    assert told == pytest.approx(expected | {(step, "bare"): None for step in (0, 10, 20)}, abs=1e-4)
+    scores = get_json(stage.store, outputs["scores"])
+    for row, step in ((scores["base"], 0), (scores["steps"][0], 10), (scores["steps"][1], 20)):
+        by_kind = {"outfit": expected[step, "maid"], "pose": expected[step, "full_body"]}
+        above = {kind: by_kind[kind] - expected[0, name] for kind, name in (("outfit", "maid"), ("pose", "full_body"))}
+        assert row["text"] == pytest.approx(np.mean(list(by_kind.values())), abs=1e-4)
+        assert row["text_by_kind"] == pytest.approx(by_kind, abs=1e-4)
+        assert row["text_above_base_by_kind"] == pytest.approx(above, abs=1e-4)
+        assert row["text_above_base"] == pytest.approx(np.mean(list(above.values())), abs=1e-4)
+    assert [prompt["words"] for prompt in scores["prompts"]] == ["maid, apron", "full body", ""]
+    assert b"Likeness of text and picture" in stage.store.get(outputs["report"].digest)
+
+
 async def test_an_unknown_model_is_the_users_error(stage: Stage, inputs: dict[str, ArtifactRef]) -> None:
     params = EvaluateParams()
     params.CopyFrom(PARAMS)
     params.ccip_model = "none"
     with pytest.raises(StageError, match="no model 'none'"):
+        await stage.run("d" * 64, params, inputs)
+    params.ccip_model, params.clip_model = PARAMS.ccip_model, "miniature-tagger"
+    with pytest.raises(StageError, match="is a tagger model"):
         await stage.run("d" * 64, params, inputs)
 
 

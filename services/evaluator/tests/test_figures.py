@@ -7,6 +7,7 @@ import PIL.Image
 
 from kyara_evaluator.figures import preview_sheet, score_curve
 from kyara_evaluator.judging import StepMarks
+from kyara_evaluator.likeness import Likeness
 from kyara_evaluator.scoring import StepScore
 
 SCORES = [StepScore(step, recscore, 0.3, {}, 0) for step, recscore in ((0, 0.08), (40, 0.35), (80, 0.74), (120, 0.7))]
@@ -27,6 +28,9 @@ def test_every_preview_is_on_the_sheet() -> None:
 
 def test_the_curve_is_a_picture_with_the_same_bytes_every_time() -> None:
     marks = [StepMarks(score.step, 0.5, 0.4, 0.9, {}, 0.1, 1.0, 0.0, 0.0) for score in SCORES]
-    data = score_curve(SCORES[1:], SCORES[0], marks, 80)
+    unasked = {score.step: Likeness() for score in SCORES}
+    data = score_curve(SCORES[1:], SCORES[0], marks, 80, unasked)
     assert PIL.Image.open(io.BytesIO(data)).size[0] > 600
-    assert score_curve(SCORES[1:], SCORES[0], marks, 80) == data
+    assert score_curve(SCORES[1:], SCORES[0], marks, 80, unasked) == data
+    asked = {score.step: Likeness(text=0.3) for score in SCORES}
+    assert score_curve(SCORES[1:], SCORES[0], marks, 80, asked) != data, "likeness of text and picture has a line of its own"

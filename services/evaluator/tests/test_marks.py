@@ -10,6 +10,7 @@ from kyara_evaluator.control import asked_by, contradictions
 from kyara_evaluator.copies import copy_limit, diversity, layout_of, nearest_of
 from kyara_evaluator.fidelity import scale_of
 from kyara_evaluator.judging import Seen, judge
+from kyara_evaluator.likeness import likenesses
 from kyara_evaluator.prompts import DrawnPrompt, prompts_of
 from kyara_evaluator.scoring import Preview, score_steps
 
@@ -130,3 +131,22 @@ def test_obedience_is_told_by_kind_and_beside_the_base_model() -> None:
     assert (base.obeyed, base.control) == (pytest.approx(0.8), 1)
     assert save.by_kind == {"outfit": pytest.approx(0.2), "pose": pytest.approx(0.8)}
     assert save.control == pytest.approx(0.5 / 0.8)
+
+
+def test_likeness_of_text_and_picture_is_told_by_kind_and_beside_the_base_models() -> None:
+    prompts = [
+        DrawnPrompt("maid", "hana, maid", "", 1, "outfit"),
+        DrawnPrompt("armor", "hana, armor", "", 2, "outfit"),
+        DrawnPrompt("full_body", "hana, full body", "", 3, "pose"),
+        DrawnPrompt("bare", "hana", "", 4),
+    ]
+    previews = [Preview(step, prompt.name, False) for step in (0, 10) for prompt in prompts]
+    texts = [0.3, 0.5, 0.25, None, 0.2, 0.4, 0.35, None]
+    found = likenesses(previews, prompts, texts)
+    assert found[0].text == pytest.approx(0.35)
+    assert (found[0].text_above_base, found[0].text_above_base_by_kind) == (0, {"outfit": 0, "pose": 0})
+    assert found[10].text == pytest.approx(0.95 / 3)
+    assert found[10].text_above_base == pytest.approx(-0.1 / 3)
+    assert found[10].text_by_kind == pytest.approx({"outfit": 0.3, "pose": 0.35})
+    assert found[10].text_above_base_by_kind == pytest.approx({"outfit": -0.1, "pose": 0.1})
+    assert set(likenesses(previews, prompts, [None] * 8)[10].to_json().values()) == {None}, "no CLIP was asked"

@@ -46,6 +46,19 @@ def test_the_suite_is_filled_in_and_the_trigger_gets_its_weight(dataset: ImageSe
     assert prompts_of(params, dataset.images)[1].text == "kyara, solo"
 
 
+def test_what_a_picture_should_show_is_the_prompt_without_the_characters_word_and_weights() -> None:
+    texts = ("{trigger}, {core_tags}, solo, (maid:1.2), apron", "{trigger}", "1girl in a garden, (night:0.8)")
+    params = EvaluateParams(
+        trigger="hana, of the (spring)",
+        core_tags=["blue_hair"],
+        prompts=[Prompt(name=f"{number}", text=text) for number, text in enumerate(texts)],
+        trigger_weight=1.15,
+        negative="blurry",
+    )
+    words = [prompt.words for prompt in prompts_of(params, [])]
+    assert words == ["blue hair, solo, maid, apron", "", "1girl in a garden, night"]
+
+
 def test_a_prompt_keeps_its_seed_and_each_has_its_own() -> None:
     assert seed_of(1, "plain") == seed_of(1, "plain")
     assert len({seed_of(1, "plain"), seed_of(1, "maid"), seed_of(2, "plain")}) == 3

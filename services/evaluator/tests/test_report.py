@@ -33,8 +33,22 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.tags if tag == "img"]
 
 
-def row(step: int) -> dict[str, object]:
-    return {"step": step, **dict.fromkeys(MARKS, 0.5), "drift": None, "why": f"because of {HOSTILE}", "by_kind": {"outfit": 0.4}}
+NO_TEXT = dict.fromkeys(("text", "text_above_base", "text_by_kind", "text_above_base_by_kind"))
+
+
+def row(step: int, text: float | None = None) -> dict[str, object]:
+    marks: dict[str, object] = {
+        "step": step,
+        **dict.fromkeys(MARKS, 0.5),
+        "drift": None,
+        "why": f"because of {HOSTILE}",
+        "by_kind": {"outfit": 0.4},
+    }
+    if text is None:
+        return marks | NO_TEXT
+    kinds = {"outfit": text, HOSTILE: 0.3}
+    above = {"text_above_base": text - 0.5, "text_above_base_by_kind": {"outfit": text - 0.5, HOSTILE: 0.04}}
+    return marks | {"text": text, "text_by_kind": kinds, **above}
 
 
 def picture(store: Store, colour: int, name: str) -> Image:
@@ -42,14 +56,15 @@ def picture(store: Store, colour: int, name: str) -> Image:
     return Image(name=name, sha256=digest.sha256, size=digest.size_bytes, width=width, height=height, caption=HOSTILE)
 
 
-def page(store: Store, notes: dict[int, str]) -> bytes:
-    """A page of two prompts and two saves; the previews of a step carry its note."""
+def page(store: Store, notes: dict[int, str], texts: tuple[float | None, ...] = (None, None, None)) -> bytes:
+    """A page of two prompts and two saves; the previews of a step carry its note, and its row how like its words they are."""
     prompts = [
         {"name": name, "text": HOSTILE, "negative": HOSTILE, "seed": 1, "kind": "plain", "contradicts": [HOSTILE]}
         for name in ("plain", HOSTILE)
     ]
     record = {
-        "prompts": prompts, "base": row(0), "steps": [row(10), row(20)], "best_step": 20, "rule": "the best", "images": 3,
+        "prompts": prompts, "base": row(0, texts[0]), "steps": [row(10, texts[1]), row(20, texts[2])], "best_step": 20,
+        "rule": "the best", "images": 3,
     }  # fmt: skip
     dataset = [picture(store, 40 * number, f"{number}.png") for number in range(3)]
     previews = {(step, prompt["name"]): PIL.Image.new("RGB", (512, 768), (step, 9, 9)) for step in STEPS for prompt in prompts}
@@ -95,3 +110,12 @@ def test_suspicious_previews_stand_beside_the_picture_they_are_nearest_to(
 
 def test_the_same_run_gives_the_same_page(store: Store) -> None:
     assert page(store, {}) == page(store, {})
+
+
+def test_likeness_of_text_and_picture_stands_beside_the_base_models_where_it_was_asked(store: Store) -> None:
+    shown = Page(page(store, {}, (0.5, 0.47, 0.4)))
+    assert "0.47 (-0.03)" in shown.text
+    assert "outfit 0.40 (-0.10)" in shown.text
+    assert "0.30 (+0.04)" in shown.text
+    assert not {"script", "iframe"} & {tag for tag, _ in shown.tags}
+    assert "Likeness of text" not in Page(page(store, {})).text

@@ -67,6 +67,13 @@ def test_a_recipe_may_name_the_modules_that_get_a_lora() -> None:
     assert named == params.train(recipe_named("v1.4"), 7, "rin", SMALL), "what names none is asked for as it always was"
 
 
+def test_recipes_as_published_ask_no_clip_and_their_evaluations_keep_their_names() -> None:
+    for name, recipe in known_recipes().items():
+        wanted = params.evaluate(recipe, 1, "rin", [])
+        asked = {field.name for field, _ in wanted.ListFields()}
+        assert ("clip_model" in asked) == name.startswith("miniature")
+
+
 def test_whole_pictures_have_no_crops_before_v1_4() -> None:
     assert not params.package(recipe_named("v1.0"), JobSpec(), "x").crop_kinds
     assert list(params.package(recipe_named("v1.4"), JobSpec(), "x").crop_kinds) == ["halfbody", "head"]

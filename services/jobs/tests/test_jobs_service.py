@@ -186,5 +186,5 @@ def test_recipes_are_listed_with_what_they_are(jobs: JobServiceStub) -> None:
     assert {"miniature", "v1.0", "v1.3", "v1.4", "v1.4.1"} <= {recipe.name for recipe in recipes}
     assert all(recipe.description for recipe in recipes)
     models = {recipe.name: list(recipe.models) for recipe in recipes}
-    assert models["miniature"] == ["miniature-base", "miniature-ccip", "miniature-detector", "miniature-tagger"]
+    assert models["miniature"] == ["miniature-base", "miniature-ccip", "miniature-clip", "miniature-detector", "miniature-tagger"]
     assert {"nai", "meinamix_v11", "face_detect_v1.4_s", "wd-swinv2-tagger-v3"} <= set(models["v1.4"])

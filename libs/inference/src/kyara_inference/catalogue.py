@@ -42,10 +42,12 @@ class ModelFile(_Data):
     """What to add to the model's name for this file's name on the server, where a model has several ONNX files."""
     batched: bool = True
     """Whether the first dimension of every tensor counts samples that do not touch each other."""
+    takes: Literal["FP32", "INT64"] = "FP32"
+    """Type of its inputs, as KServe writes it."""
     inputs: dict[str, tuple[int, ...]] = {}
-    """Shape by name, float32; -1 is any. Empty for a file that is not served."""
+    """Shape by name, of type `takes`; -1 is any. Empty for a file that is not served."""
     outputs: dict[str, tuple[int, ...]] = {}
-    """As `inputs`."""
+    """Shape by name, float32; -1 is any."""
 
 
 class Served(_Data):
@@ -55,6 +57,7 @@ class Served(_Data):
     path: str
     """Relative to the model's folder."""
     batched: bool
+    takes: str
     inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
 
@@ -105,6 +108,7 @@ class _Entry(_Data):
                 name=f"{self.name}-{file.serves}" if file.serves else self.name,
                 path=self.local_name(file),
                 batched=file.batched,
+                takes=file.takes,
                 inputs=file.inputs,
                 outputs=file.outputs,
             )
@@ -172,6 +176,23 @@ class ClassifierEntry(_Entry):
         return tuple(json.loads((folder_of(self, models) / "meta.json").read_text(encoding="utf-8"))["labels"])
 
 
+class ClipEntry(_Entry):
+    """A CLIP: `-image` gives the vector of a picture, `-text` that of a text, and their cosine is how well they fit.
+
+    `-image`: `pixel_values` [b, 3, size, size], normalised as CLIP's are; `-text`: `input_ids` and `attention_mask` [b, tokens].
+    """
+
+    kind: Literal["clip"]
+    size: int = 224
+    """Side in px of the square that every picture is resized to and cut out of."""
+    width: int = 512
+    """Of the vectors."""
+
+    def tokenizer(self, models: Path | None = None) -> Path:
+        """The file that says how a text becomes tokens, for the `tokenizers` library."""
+        return folder_of(self, models) / "tokenizer.json"
+
+
 class _FolderEntry(_Entry):
     """What is loaded as a folder, in the repository's own layout."""
 
@@ -193,9 +214,10 @@ class ConfigEntry(_FolderEntry):
 
 
 ModelEntry = Annotated[
-    DetectorEntry | CcipEntry | TaggerEntry | ClassifierEntry | DiffusionEntry | ConfigEntry, Field(discriminator="kind")
+    DetectorEntry | CcipEntry | TaggerEntry | ClassifierEntry | ClipEntry | DiffusionEntry | ConfigEntry,
+    Field(discriminator="kind"),
 ]
-E = TypeVar("E", DetectorEntry, CcipEntry, TaggerEntry, ClassifierEntry, DiffusionEntry)
+E = TypeVar("E", DetectorEntry, CcipEntry, TaggerEntry, ClassifierEntry, ClipEntry, DiffusionEntry)
 
 
 class UnknownModel(ValueError):
@@ -241,6 +263,10 @@ class Catalogue(Mapping[str, ModelEntry]):
     def classifier(self, name: str) -> ClassifierEntry:
         """The classifier of that name."""
         return self._of(name, ClassifierEntry)
+
+    def clip(self, name: str) -> ClipEntry:
+        """The CLIP of that name."""
+        return self._of(name, ClipEntry)
 
     def diffusion(self, name: str) -> DiffusionEntry:
         """The base model of that name."""

@@ -11,16 +11,11 @@ import PIL.Image
 
 from kyara_inference.catalogue import catalogue
 from kyara_inference.client import Inference
+from kyara_inference.normalising import normalised
 
 FEATURES = 768
 # 1024 vectors in one call: 3 MB in and 4 MB out.
 TILE = 512
-
-# Mean and standard deviation of CLIP's training pictures, red, green and blue.
-_MEAN = np.array([0.48145466, 0.4578275, 0.40821073])[:, None]
-_DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711])[:, None]
-_SCALED = ((np.arange(256, dtype=np.float32) / np.float32(255) - _MEAN) / _DEVIATION).astype(np.float32)
-"""[3, 256]: what each level of each channel is to the model; looked up, for there are only so many."""
 
 
 def embed(inference: Inference, model: str, images: Sequence[PIL.Image.Image]) -> np.ndarray:
@@ -53,5 +48,4 @@ def differences(inference: Inference, model: str, features: np.ndarray) -> np.nd
 
 def _encode(image: PIL.Image.Image, size: int) -> np.ndarray:
     """[3, size, size] float32, normalised; squeezed without padding."""
-    resized = image.convert("RGB").resize((size, size), PIL.Image.Resampling.BILINEAR)
-    return np.stack([scale[channel] for scale, channel in zip(_SCALED, np.asarray(resized).transpose(2, 0, 1), strict=True)])
+    return normalised(image.convert("RGB").resize((size, size), PIL.Image.Resampling.BILINEAR))

@@ -43,8 +43,8 @@ def fill(folder: Folder, entries: Iterable[ModelEntry], models: Path, *, gpu: bo
 def config_of(entry: ModelEntry, served: Served, path: Path, *, gpu: bool, instances: int) -> Any:
     """Triton's ModelConfig of the ONNX file at `path`. Raises UnfitModel."""
     model = Model(served, path, threads=1)
-    _check(served.inputs, model.inputs, path)
-    _check(served.outputs, model.outputs, path)
+    _check(served.inputs, served.takes, model.inputs, path)
+    _check(served.outputs, "FP32", model.outputs, path)
     config = model_config(model, MAX_BATCH)
     if model.batched:
         # Triton's guide advises against preferred sizes where none runs faster than its neighbours.
@@ -74,8 +74,8 @@ def _sample(entry: ModelEntry, config: Any) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _check(contract: dict[str, tuple[int, ...]], tensors: tuple[Tensor, ...], path: Path) -> None:
-    """Every tensor of the contract is there as FP32, and takes or gives what the contract says. Raises UnfitModel."""
+def _check(contract: dict[str, tuple[int, ...]], dtype: str, tensors: tuple[Tensor, ...], path: Path) -> None:
+    """Every tensor of the contract is there with that type, and takes or gives what the contract says. Raises UnfitModel."""
     found = {tensor.name: tensor for tensor in tensors}
     for name, shape in contract.items():
         tensor = found.get(name)
@@ -84,6 +84,6 @@ def _check(contract: dict[str, tuple[int, ...]], tensors: tuple[Tensor, ...], pa
         fits = len(shape) == len(tensor.shape) and all(
             -1 in (want, got) or want == got for want, got in zip(shape, tensor.shape, strict=True)
         )
-        if tensor.dtype != "FP32" or not fits:
-            said = f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, but the catalogue says FP32 {list(shape)}"
+        if tensor.dtype != dtype or not fits:
+            said = f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, but the catalogue says {dtype} {list(shape)}"
             raise UnfitModel(f"{said}; it is another model")

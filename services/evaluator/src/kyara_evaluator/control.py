@@ -32,6 +32,11 @@ def asked_by(text: str, negative: str, own: Collection[str], known: Collection[s
     return Asked(wanted, unwanted)
 
 
+def unweighted(text: str) -> str:
+    """A prompt without its weights: `(maid:1.2)` is `maid`."""
+    return _WEIGHT.sub(r"\1", text)
+
+
 def contradictions(text: str, core_tags: Sequence[str], trait_words: Collection[str] = ("hair", "eyes")) -> list[str]:
     """Tags of a prompt that the character's own contradict: another colour of hair or eyes than it has."""
     own = {tag for tag in core_tags if _colour_of(tag, trait_words)}
@@ -55,5 +60,4 @@ def _colour_of(tag: str, trait_words: Collection[str]) -> bool:
 
 def _tags(text: str) -> list[str]:
     """The words between commas as tags, without weights."""
-    bare = _WEIGHT.sub(r"\1", text)
-    return list(dict.fromkeys("_".join(words.lower().split()) for words in bare.split(",") if words.strip()))
+    return list(dict.fromkeys("_".join(words.lower().split()) for words in unweighted(text).split(",") if words.strip()))

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kyara_artifacts import png_bytes
 from kyara_evaluator.judging import StepMarks
+from kyara_evaluator.likeness import Likeness
 from kyara_evaluator.scoring import StepScore
 
 _INK, _SOFT, _PAPER, _BEST = (40, 40, 48), (120, 120, 132), (250, 249, 246), (214, 72, 108)
@@ -47,8 +48,13 @@ def preview_sheet(
     return png_bytes(sheet)
 
 
-def score_curve(scores: Sequence[StepScore], base: StepScore, marks: Sequence[StepMarks], best: int) -> bytes:
-    """PNG: RecScore, fidelity, control and own pictures by step, the base model's RecScore as a dashed line, the best step."""
+def score_curve(
+    scores: Sequence[StepScore], base: StepScore, marks: Sequence[StepMarks], best: int, likenesses: Mapping[int, Likeness]
+) -> bytes:
+    """PNG: RecScore, fidelity, control and own pictures by step, the base model's RecScore as a dashed line, the best step.
+
+    The likeness of text and picture too, where it was asked.
+    """
     by_step = {each.step: each.judged() for each in marks}
     with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(7, 3.6), dpi=120, layout="constrained")
@@ -61,6 +67,9 @@ def score_curve(scores: Sequence[StepScore], base: StepScore, marks: Sequence[St
         axes.plot(steps, [by_step[step].fidelity for step in steps], "s-", color="#d6486c", label="fidelity")
         axes.plot(steps, [by_step[step].control for step in steps], "^-", color="#4f9d69", label="control")
         axes.plot(steps, [by_step[step].own for step in steps], "v-", color="#e0a030", label="own pictures")
+        texts = [(step, text) for step in steps if (text := likenesses[step].text) is not None]
+        if texts:
+            axes.plot(*zip(*texts, strict=True), ".:", color="#8a63b8", label="likeness of text and picture")
         axes.set(xlabel="step", ylabel="0..1", ylim=(-0.04, 1.06))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)

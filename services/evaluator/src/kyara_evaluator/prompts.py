@@ -14,6 +14,7 @@ from sklearn.cluster import OPTICS
 
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
 from kyara_artifacts import Image
+from kyara_evaluator.control import unweighted
 
 MIN_SAMPLES, XI = 5, 0.01
 SHARE = 0.45
@@ -34,6 +35,8 @@ class DrawnPrompt:
     """Whether it does not name the character."""
     drawing: int = 1
     """Which of the pictures of one text it is, each from a seed of its own."""
+    words: str = ""
+    """What its pictures should show: the text without the character's word, which no other model knows, and without weights."""
 
     def to_json(self) -> dict[str, str | int | bool]:
         """Plain JSON."""
@@ -64,6 +67,7 @@ def _drawn(prompt: Prompt, params: EvaluateParams, drawing: int) -> DrawnPrompt:
         kind=prompt.kind or "plain",
         stranger="{trigger}" not in prompt.text,
         drawing=drawing,
+        words=unweighted(_filled(prompt.text.replace("{trigger}", ""), params)),
     )
 
 

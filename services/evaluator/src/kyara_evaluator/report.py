@@ -28,6 +28,7 @@ _PAGES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _PAGES.filters["mark"] = lambda value: "–" if value is None else f"{value:.2f}"
+_PAGES.filters["change"] = lambda value: "–" if value is None else f"{value:+.2f}"
 
 
 @dataclass(frozen=True)

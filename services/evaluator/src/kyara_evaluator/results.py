@@ -13,6 +13,7 @@ from kyara_evaluator.choice import Judged, balanced_best, front_of, idle_saves, 
 from kyara_evaluator.control import contradictions
 from kyara_evaluator.figures import preview_sheet, score_curve
 from kyara_evaluator.judging import PreviewMarks, Seen, Verdicts, judge
+from kyara_evaluator.likeness import Likeness, likenesses
 from kyara_evaluator.prompts import DrawnPrompt
 from kyara_evaluator.report import Looked, report_html
 from kyara_evaluator.scoring import StepScore, best_step, eligible, score_steps
@@ -28,6 +29,8 @@ class Scored:
     prompts: Sequence[DrawnPrompt]
     recscores: list[StepScore]
     verdicts: Verdicts
+    likenesses: dict[int, Likeness]
+    """By step."""
     previews: list[Image]
     pictures: Sequence[Image]
     """Of the dataset."""
@@ -39,20 +42,21 @@ class Scored:
         params: EvaluateParams,
         prompts: Sequence[DrawnPrompt],
         seen: Seen,
+        texts: Sequence[float | None],
         pictures: Sequence[Image],
         previews: list[Image],
         threshold: float,
     ) -> Self:
-        """Judge what was seen of `previews` and the dataset's `pictures`."""
+        """Judge what was seen of `previews`, of what they show of their `texts`, and of the dataset's `pictures`."""
         strangers = {prompt.name for prompt in prompts if prompt.stranger}
         named = [row for row, each in enumerate(seen.previews) if each.prompt not in strangers]
         recscores = score_steps([seen.previews[row] for row in named], seen.differences[named], threshold)
         verdicts = judge(seen, prompts, params.core_tags, threshold)
         noted = [
-            _noted(image, marks, recscores, pictures[marks.nearest], corrupt=preview.corrupt)
-            for image, marks, preview in zip(previews, verdicts.previews, seen.previews, strict=True)
+            _noted(image, marks, text, recscores, pictures[marks.nearest], corrupt=preview.corrupt)
+            for image, marks, text, preview in zip(previews, verdicts.previews, texts, seen.previews, strict=True)
         ]
-        return cls(prompts, recscores, verdicts, noted, pictures, threshold)
+        return cls(prompts, recscores, verdicts, likenesses(seen.previews, prompts, texts), noted, pictures, threshold)
 
     def looked(self) -> list[Looked]:
         """Each preview with the picture that it is most alike."""
@@ -84,7 +88,7 @@ def outputs(store: Store, params: EvaluateParams, saves: FileSet, scored: Scored
     pictures = _pictures(store, scored.previews)
     names = [prompt.name for prompt in scored.prompts]
     record = _record(params, scored, best, rule, why)
-    curve = score_curve(trained, base, scored.verdicts.steps, best)
+    curve = score_curve(trained, base, scored.verdicts.steps, best, scored.likenesses)
     report = report_html(store, params, record, pictures, scored.looked(), scored.pictures, curve)
     return {
         "previews": ImageSet(images=tuple(scored.previews), meta={"best_step": best}).save(store),
@@ -99,13 +103,14 @@ def outputs(store: Store, params: EvaluateParams, saves: FileSet, scored: Scored
 def _record(params: EvaluateParams, scored: Scored, best: int, rule: str, why: dict[int, str]) -> dict[str, Any]:
     base, *trained = scored.recscores
     marks = {each.step: each for each in scored.verdicts.steps}
+    all_marks = {step: each.to_json() | scored.likenesses[step].to_json() for step, each in marks.items()}
     judged = {step: each.judged() for step, each in marks.items() if step}
     front = {save.step for save in front_of(list(judged.values()))}
     core = list(params.core_tags)
     return {
         "prompts": [{**prompt.to_json(), "contradicts": contradictions(prompt.text, core)} for prompt in scored.prompts],
-        "base": {"recscore": base.recscore, "mean_difference": base.mean_difference, **marks[0].to_json()},
-        "steps": [_row(score, marks[score.step].to_json(), judged[score.step], score.step in front, why) for score in trained],
+        "base": {"recscore": base.recscore, "mean_difference": base.mean_difference, **all_marks[0]},
+        "steps": [_row(score, all_marks[score.step], judged[score.step], score.step in front, why) for score in trained],
         "best_step": best,
         "rule": rule,
         "idle_saves": idle_saves(list(judged.values())),
@@ -119,13 +124,16 @@ def _row(score: StepScore, marks: dict[str, Any], judged: Judged, front: bool, w
     return {**score.to_json(), **marks, "balance": judged.balance, "front": front, "why": why[score.step]}
 
 
-def _noted(image: Image, marks: PreviewMarks, scores: Sequence[StepScore], nearest: Image, *, corrupt: bool) -> Image:
+def _noted(
+    image: Image, marks: PreviewMarks, text: float | None, scores: Sequence[StepScore], nearest: Image, *, corrupt: bool
+) -> Image:
     """A preview with its marks in it."""
     of_step = next(score for score in scores if score.step == (image.step or 0))
     told = {
         "recscore": of_step.per_prompt.get(image.prompt or ""),
         "fidelity": marks.fidelity,
         "obeyed": marks.obeyed,
+        "text": text,
         "alike": round(marks.alike, 4),
     }
     note = "corrupt" if corrupt else f"a copy of {nearest.name}" if marks.copy else ""

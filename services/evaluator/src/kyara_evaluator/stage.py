@@ -9,6 +9,7 @@ from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, PinParams
 from kyara_artifacts import FileSet, Image, ImageSet
 from kyara_evaluator.choice import RULES
 from kyara_evaluator.judging import Seen
+from kyara_evaluator.likeness import Words
 from kyara_evaluator.looking import look_at
 from kyara_evaluator.pinning import pin
 from kyara_evaluator.prompts import DrawnPrompt, prompts_of
@@ -37,6 +38,8 @@ async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inpu
         raise StageError.invalid("evaluator: no prompt names the character; give one with {trigger} in `prompts`")
     with stage_errors():
         folder = _model_folder(params.preview_model, ctx.settings)
+        if params.clip_model:
+            catalogue().clip(params.clip_model)
         threshold = catalogue().ccip(params.ccip_model).threshold
         words = _words(FileSet.load(ctx.store, inputs["embeddings"]) if "embeddings" in inputs else FileSet(files=()))
         drawn = _drawn_before(ImageSet.load(ctx.store, inputs["drawn"]), prompts) if "drawn" in inputs else {}
@@ -45,8 +48,8 @@ async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inpu
             drawn |= result["drawn"]
         saves, drawn = _fit(ctx, saves, drawn)
         previews = _previews(drawn, prompts)
-        seen, pictures = _seen(ctx, params, dataset, previews, drawn)
-    return outputs(ctx.store, params, saves, Scored.of(params, prompts, seen, pictures, previews, threshold))
+        seen, texts, pictures = _seen(ctx, params, prompts, dataset, previews, drawn)
+    return outputs(ctx.store, params, saves, Scored.of(params, prompts, seen, texts, pictures, previews, threshold))
 
 
 def check(params: EvaluateParams) -> None:
@@ -165,16 +168,18 @@ def _previews(drawn: dict[str, list[dict[str, Any]]], prompts: Sequence[DrawnPro
 def _seen(
     ctx: StageContext[EvaluatorSettings],
     params: EvaluateParams,
+    prompts: Sequence[DrawnPrompt],
     dataset: ImageSet,
     previews: list[Image],
     drawn: dict[str, list[dict[str, Any]]],
-) -> tuple[Seen, list[Image]]:
-    """What is seen of previews and dataset, and the dataset's pictures that can be read."""
+) -> tuple[Seen, list[float | None], list[Image]]:
+    """What is seen of previews and dataset, how like its prompt's words each preview is, and the pictures that can be read."""
     with Inference(ctx.settings.inference, ctx.settings.models) as inference:
-        known = look_at(ctx, inference, dataset.images, params.ccip_model, "", "looking at the dataset")
+        words, no_words = Words(inference, params.clip_model, prompts), Words(inference, "", [])
+        known = look_at(ctx, inference, dataset.images, params.ccip_model, "", no_words, "looking at the dataset")
         if not known.images:
             raise StageError.precondition("none of the dataset's pictures can be read, so nothing can be compared with it")
-        shown = look_at(ctx, inference, previews, params.ccip_model, params.tagger_model, "looking at the previews")
+        shown = look_at(ctx, inference, previews, params.ccip_model, params.tagger_model, words, "looking at the previews")
         pairs = differences(inference, params.ccip_model, np.concatenate([shown.vectors, known.vectors]))
     finite = [picture["finite"] for step in sorted(drawn, key=int) for picture in drawn[step]]
     judged = [
@@ -183,7 +188,7 @@ def _seen(
     ]
     count = len(previews)
     seen = Seen(judged, pairs[:count, count:], pairs[count:, count:], shown.layouts, known.layouts, shown.tags)
-    return seen, known.images
+    return seen, shown.texts, known.images
 
 
 OPERATIONS = (

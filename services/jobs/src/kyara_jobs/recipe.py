@@ -254,6 +254,8 @@ class Evaluation(Section):
     negative: str
     tagger_model: ModelName = ""
     """What says whether previews obey their prompts; empty asks none."""
+    clip_model: ModelName = ""
+    """What says how like their prompts previews are as a whole; empty asks none."""
     choice: Literal["recscore", "balanced"] = "recscore"
     seeds: PositiveInt = 1
     """Pictures drawn of each prompt."""

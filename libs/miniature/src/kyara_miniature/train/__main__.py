@@ -1,4 +1,4 @@
-"""`python -m kyara_miniature.train {detector,ccip,tagger,base,all}`: train the miniature models from nothing."""
+"""`python -m kyara_miniature.train {detector,ccip,tagger,clip,base,all}`: train the miniature models from nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from kyara_miniature.train.base import base
 from kyara_miniature.train.ccip import ccip
+from kyara_miniature.train.clip import clip
 from kyara_miniature.train.detector import detector
 from kyara_miniature.train.tagger import tagger
 
@@ -18,6 +19,7 @@ MAKERS: dict[str, Callable[[Path, Path, bool], None]] = {
     "detector": detector,
     "ccip": ccip,
     "tagger": tagger,
+    "clip": clip,
     "base": base,
 }
 """In this order: the base model is measured by the tagger."""

@@ -16,7 +16,7 @@ OPSET = 17
 
 def write_onnx(
     network: nn.Module,
-    example: Tensor,
+    example: Tensor | tuple[Tensor, ...],
     path: Path,
     *,
     inputs: dict[str, dict[int, str]],
@@ -30,7 +30,7 @@ def write_onnx(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval(),
-            (example,),
+            example if isinstance(example, tuple) else (example,),
             str(path),
             input_names=list(inputs),
             output_names=list(outputs),

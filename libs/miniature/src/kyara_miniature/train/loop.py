@@ -1,4 +1,4 @@
-"""One training loop for the three recognition models, the same weights for the same seed on the same machine.
+"""One training loop for the recognition models, the same weights for the same seed on the same machine.
 
 AdamW, a one-cycle learning rate, bfloat16 where the CPU has it (twice as fast there), and an exponential
 moving average of the weights, which is what is exported.

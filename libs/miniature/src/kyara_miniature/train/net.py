@@ -1,4 +1,4 @@
-"""The blocks that the detector, CCIP and tagger share: plain 3x3 residual convolutions.
+"""The blocks that the detector, CCIP, tagger and CLIP share: plain 3x3 residual convolutions.
 
 Plain convolutions because that is what CPUs run fastest, in training (oneDNN, bfloat16) as in onnxruntime,
 where batch norms fold into them.

@@ -101,6 +101,7 @@ class EvaluateParams(_message.Message):
     CHOICE_FIELD_NUMBER: _builtins.int
     SEEDS_FIELD_NUMBER: _builtins.int
     SCHEDULER_FIELD_NUMBER: _builtins.int
+    CLIP_MODEL_FIELD_NUMBER: _builtins.int
     preview_model: _builtins.str
     """Name in the model catalogue of the model that previews are drawn with."""
     ccip_model: _builtins.str
@@ -125,6 +126,8 @@ class EvaluateParams(_message.Message):
     """Pictures drawn of each prompt, each from a seed of its own; 0 means one. Diversity is told from those of one prompt."""
     scheduler: _builtins.str
     """What draws: a class of diffusers, such as `EulerDiscreteScheduler`; empty is DPM++ 2M Karras."""
+    clip_model: _builtins.str
+    """Name in the model catalogue of the CLIP that says how like its prompt each preview is; empty asks none."""
     @_builtins.property
     def core_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -154,10 +157,11 @@ class EvaluateParams(_message.Message):
         choice: _builtins.str = ...,
         seeds: _builtins.int = ...,
         scheduler: _builtins.str = ...,
+        clip_model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ccip_model", b"ccip_model", "choice", b"choice", "clip_skip", b"clip_skip", "core_tags", b"core_tags", "guidance", b"guidance", "height", b"height", "lora_weight", b"lora_weight", "max_pattern_prompts", b"max_pattern_prompts", "min_steps_per_image", b"min_steps_per_image", "negative", b"negative", "preview_model", b"preview_model", "prompts", b"prompts", "sampler_steps", b"sampler_steps", "scheduler", b"scheduler", "seed", b"seed", "seeds", b"seeds", "tagger_model", b"tagger_model", "trigger", b"trigger", "trigger_weight", b"trigger_weight", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ccip_model", b"ccip_model", "choice", b"choice", "clip_model", b"clip_model", "clip_skip", b"clip_skip", "core_tags", b"core_tags", "guidance", b"guidance", "height", b"height", "lora_weight", b"lora_weight", "max_pattern_prompts", b"max_pattern_prompts", "min_steps_per_image", b"min_steps_per_image", "negative", b"negative", "preview_model", b"preview_model", "prompts", b"prompts", "sampler_steps", b"sampler_steps", "scheduler", b"scheduler", "seed", b"seed", "seeds", b"seeds", "tagger_model", b"tagger_model", "trigger", b"trigger", "trigger_weight", b"trigger_weight", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
