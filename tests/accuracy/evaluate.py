@@ -175,8 +175,16 @@ def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     def mean(key: str) -> float:
         return round(float(np.nanmean([row[key] for row in rows])), 3)
 
+    fooled = max(rows, key=lambda row: row["recscore_of_the_base_model"])
+    saves = {save["step"]: save for save in fooled["saves"]}
     return {
         "runs": len(rows),
+        # The character whom RecScore takes the base model for already: its scores without a LoRA, underfit, and at the end.
+        "most_fooled": {
+            "seed": fooled["seed"],
+            "recscore": [fooled["recscore_of_the_base_model"], *(saves[step]["recscore"] for step in (UNDERFIT, HONEST))],
+            "fidelity": [0.0, *(saves[step]["fidelity"] for step in (UNDERFIT, HONEST))],
+        },
         "good_ones_chosen": {rule: right(rule) for rule in ("balanced", "recscore")},
         **{key: mean(key) for key in ("rank_correlation_fidelity", "rank_correlation_recscore")},
     }

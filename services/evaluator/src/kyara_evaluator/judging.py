@@ -10,7 +10,7 @@ import numpy as np
 from kyara_evaluator.choice import Judged
 from kyara_evaluator.control import Asked, asked_by
 from kyara_evaluator.copies import copy_limit, diversity, nearest_of
-from kyara_evaluator.fidelity import Scale, distances, scale_of
+from kyara_evaluator.fidelity import Scale, scale_of
 from kyara_evaluator.prompts import DrawnPrompt
 from kyara_evaluator.scoring import Preview
 
@@ -104,7 +104,7 @@ def judge(seen: Seen, prompts: Sequence[DrawnPrompt], core_tags: Sequence[str], 
 
 
 def _marked(seen: Seen, prompts: Mapping[str, DrawnPrompt], asked: Mapping[str, Asked], scale: Scale) -> list[PreviewMarks]:
-    fidelity = scale.place(distances(seen.differences))
+    fidelity = scale.place(seen.differences.mean(axis=1))
     places, alike = nearest_of(seen.layouts, seen.pictures)
     limit = copy_limit(seen.pictures)
     tags = seen.tags or [{}] * len(seen.previews)
