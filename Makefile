@@ -74,6 +74,10 @@ load: setup  ## 1,000 small jobs at once, 10,000 jobs listed by page: out/load
 test-scaling: setup  ## A simulated Ray cluster: nodes from none to four and back, one lost, a head lost: out/scaling
 	$(BIN)/python -m pytest -m slow -s tests/scaling
 
+.PHONY: test-workers
+test-workers: setup  ## One training on several workers by Ray Train: what one gives with accumulation, one killed, one with NaN
+	$(BIN)/python -m pytest -m slow services/trainer/tests/test_several_workers.py
+
 .PHONY: scaling-costs
 scaling-costs: setup  ## What a small job costs the store, Temporal, Ray and the models, at a thousand graphics cards
 	$(BIN)/python -m tests.scaling.costs

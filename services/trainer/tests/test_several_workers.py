@@ -18,7 +18,8 @@ from kyara_stage import StageError
 from services.trainer.tests.stage_on_ray import Stage, until
 from tests.servers.ray import Head
 
-pytestmark = pytest.mark.timeout(900)  # only a machine that is busy with other things needs as long
+# Ray Train starts some ten processes a run; only a machine that is busy with other things needs as long.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
