@@ -15,7 +15,7 @@ import pytest
 from kyara_artifacts import open_store
 from kyara_rpc import is_serving
 from tests.charts.rendering import Object, rendered
-from tests.servers.processes import free_port
+from tests.servers.processes import free_port, free_ports
 from tests.servers.s3 import ACCESS, SECRET
 
 KEYS = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -24,11 +24,10 @@ WITHIN_S = 60
 
 def test_seaweedfs_is_ready_keeps_blobs_and_asks_for_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     container = _container("store")
-    port = free_port()
-    others = [
-        f"-{name}={free_port()}" for kind in ("master", "volume", "filer") for name in (f"{kind}.port", f"{kind}.port.grpc")
-    ]
-    others += [f"-s3.port.grpc={free_port()}", f"-filer.localSocket={tmp_path}/filer", f"-s3.localSocket={tmp_path}/s3"]
+    port = free_ports(8)
+    names = [*(f"{kind}.port{rpc}" for kind in ("master", "volume", "filer") for rpc in ("", ".grpc")), "s3.port.grpc"]
+    others = [f"-{name}={port + number}" for number, name in enumerate(names, 1)]
+    others += [f"-filer.localSocket={tmp_path}/filer", f"-s3.localSocket={tmp_path}/s3"]
     with _running(container, {"/data": str(tmp_path), "=8333": f"={port}"}, others, tmp_path) as process:
         probe = container["readinessProbe"]["httpGet"]
         _until(lambda: _answers(f"http://127.0.0.1:{port}{probe['path']}"), process, tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,9 +14,8 @@ from typing import Any
 import psutil
 
 from kyara_artifacts import Store, open_store
-from kyara_local.ready import is_free
 from kyara_rpc import is_serving
-from tests.servers.processes import free_port
+from tests.servers.processes import free_port, free_ports
 
 UP_WITHIN_S = 240
 PORTS = 30
@@ -161,15 +159,6 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.1)
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` ports in a row, free at this moment."""
-    while True:
-        # Below those that Linux gives to outgoing connections, which could take one before it is listened on.
-        first = random.randrange(20000, 32768 - count)
-        if all(is_free(first + number) for number in range(count)):
-            return first
 
 
 def _title(process: psutil.Process) -> str:

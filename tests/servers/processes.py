@@ -1,8 +1,8 @@
 """Start a real server as a process of its own, and stop it, for tests."""
 
 import os
+import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,14 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from kyara_local.ready import is_free
 from kyara_rpc import is_serving
 
 
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` ports in a row, free at this moment."""
+    while True:
+        # Below those that Linux gives to outgoing connections, which could take one before it is listened on.
+        first = random.randrange(20000, 32768 - count)
+        if all(is_free(first + number) for number in range(count)):
+            return first
 
 
 class Server:

@@ -50,10 +50,13 @@ class Gate:
                 to_child.write(b"HTTP/1.1 200 OK\r\n\r\n")
             else:
                 path = parts._replace(scheme="", netloc="").geturl() or "/"
-                kept = [each for each in headers if each and "connection" not in each.partition(":")[0].lower()]
-                to_site.write("\r\n".join([f"{method} {path} HTTP/1.1", *kept, "Connection: close", "", ""]).encode("latin-1"))
+                to_site.write(_closing(f"{method} {path} HTTP/1.1", headers))
             upload = asyncio.create_task(_copy(child, to_site))
             try:
+                if not tunnel:
+                    # Not all sites repeat that they close; then the child's next request would meet a closed connection.
+                    status, *told = (await site.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                    to_child.write(_closing(status, told))
                 await self._answer(site, to_child)
             finally:
                 upload.cancel()
@@ -68,6 +71,12 @@ class Gate:
                 return
             to_child.write(piece)
             await to_child.drain()
+
+
+def _closing(line: str, headers: list[str]) -> bytes:
+    """A request's or an answer's head that says that nothing follows it on its connection."""
+    kept = [each for each in headers if each and "connection" not in each.partition(":")[0].lower()]
+    return "\r\n".join([line, *kept, "Connection: close", "", ""]).encode("latin-1")
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
