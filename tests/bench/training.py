@@ -1,7 +1,8 @@
 """`make bench-train`: seconds a step and memory beside diffusers' own LoRA script and a plain peft loop, in one run.
 
 Every run is a process of its own. A step's time is the difference of two runs of different length over the steps between, so that
-what it takes to start counts for nobody; memory is the most that the longer one held. Runs are taken in turn, medians of RUNS.
+what it takes to start counts for nobody; memory is the most that the longer one held. Runs are taken in turn, and the fastest of
+RUNS counts: what else a machine does only ever slows one down.
 The same base, pictures, captions, batch, rank and precision for all. Each peer is compared with a side of ours whose LoRA is on
 the same modules: diffusers' script trains the projections of attention alone, a plain loop the feed-forward layers and what leads
 in and out too.
@@ -38,7 +39,7 @@ SCRIPT = "train_text_to_image_lora.py"
 SCRIPT_SHA256 = "6634df6b80bc428a4ed8229a3a7023dc8c7439dc2ed8e633dae2b12560a3958d"
 SCRIPT_URL = f"https://raw.githubusercontent.com/huggingface/diffusers/{COMMIT}/examples/text_to_image/{SCRIPT}"
 TORCHVISION = "torchvision==0.28.0"
-RUNS = 2
+RUNS = 3
 SHORT, LONG = 10, 110
 """Steps of the two runs of a side."""
 BATCH, RANK, PICTURES = 8, 8, 48
@@ -63,7 +64,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Side:
-    """Medians of one side."""
+    """The fastest runs of one side."""
 
     name: str
     step_s: float
@@ -99,18 +100,16 @@ def main() -> None:
 
 
 def _sides(commands: dict[str, Command]) -> list[Side]:
-    """Each side's medians; runs are taken in turn, after one that warms up and fills the caches."""
+    """Each side's fastest runs; they are taken in turn, so that the first, which fills the caches, counts for nobody."""
     taken: dict[str, list[tuple[Taken, Taken]]] = {name: [] for name in commands}
-    for turn in range(1 + RUNS):
+    for _ in range(RUNS):
         for name, command in commands.items():
-            pair = _taken(command(SHORT)), _taken(command(LONG))
-            if turn:
-                taken[name].append(pair)
+            taken[name].append((_taken(command(SHORT)), _taken(command(LONG))))
     return [
         Side(
             name,
-            step_s=statistics.median((long.seconds - short.seconds) / (LONG - SHORT) for short, long in pairs),
-            whole_s=statistics.median(long.seconds for _, long in pairs),
+            step_s=(min(long.seconds for _, long in pairs) - min(short.seconds for short, _ in pairs)) / (LONG - SHORT),
+            whole_s=min(long.seconds for _, long in pairs),
             megabytes=statistics.median(long.megabytes for _, long in pairs),
         )
         for name, pairs in taken.items()

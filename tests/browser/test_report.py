@@ -69,7 +69,14 @@ def _prompt(name: str, kind: str) -> dict[str, object]:
 
 
 def _row(step: int) -> dict[str, object]:
-    marks = {"recscore": 0.2 + step / 400, "fidelity": step / 300, "control": 0.9, "copies": 0.04, "diversity": 0.8}
+    marks = {
+        "recscore": 0.2 + step / 400,
+        "fidelity": step / 300,
+        "control": 0.9,
+        "copies": 0.04,
+        "memorised": 0.02,
+        "diversity": 0.8,
+    }
     why = "step 200 is as good in everything and better in fidelity and own pictures"
     told = {"drift": 0.0, "broken": 0.0, "why": why, "by_kind": {"outfit": 0.4, "pose": 0.5}}
     kinds = {"outfit": 0.61 - step / 2000, "pose": 0.55}

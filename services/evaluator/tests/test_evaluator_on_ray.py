@@ -94,7 +94,9 @@ async def test_every_save_and_the_base_model_are_drawn_and_scored_and_a_killed_r
 
     scores = get_json(stage.store, outputs["scores"])
     assert [step["step"] for step in scores["steps"]] == [10, 20]
-    assert {"step", "recscore", "fidelity", "control", "copies", "diversity", "drift", "front", "why"} <= set(scores["steps"][0])
+    assert {"step", "recscore", "fidelity", "control", "copies", "memorised", "diversity", "drift", "front", "why"} <= set(
+        scores["steps"][0]
+    )
     assert scores["steps"][1]["why"].startswith("chosen: RecScore")
     assert scores["steps"][0]["why"].endswith("too few steps a picture")
     assert scores["images"] == 12

@@ -7,7 +7,7 @@ import pytest
 from kyara.evaluator.v1.evaluator_pb2 import EvaluateParams, Prompt
 from kyara_evaluator.choice import Judged, balanced_best, front_of, idle_saves, reason
 from kyara_evaluator.control import asked_by, contradictions
-from kyara_evaluator.copies import copy_limit, diversity, layout_of, nearest_of
+from kyara_evaluator.copies import copy_limit, diversity, layout_of, memorised, nearest_of
 from kyara_evaluator.fidelity import scale_of
 from kyara_evaluator.judging import Seen, judge
 from kyara_evaluator.likeness import likenesses
@@ -30,7 +30,7 @@ def test_a_character_whose_horns_fool_recscore_does_not_fool_fidelity() -> None:
     far, near = np.full(3, 0.16), np.full(3, 0.11)
     previews = [Preview(step, "plain", False) for step in (0, 10, 20)]
     differences = np.stack([far, far, near])
-    seen = Seen(previews, differences, AMONG, np.eye(3, 4, dtype=np.float32), np.eye(3, 4, 1, dtype=np.float32), [])
+    seen = Seen(previews, differences, AMONG, np.eye(3, 4, dtype=np.float32), np.eye(3, 4, 1, dtype=np.float32), [], {})
     assert [score.recscore for score in score_steps(previews, differences, THRESHOLD)] == [1, 1, 1]
     base, underfit, good = judge(seen, prompts, [], THRESHOLD).steps
     assert (base.fidelity, underfit.fidelity) == (0, 0)
@@ -81,9 +81,43 @@ def test_diversity_is_told_from_the_pictures_of_one_prompt_where_there_are_sever
     base = [layout_of(picture(seed)) for seed in range(4)]
     same = [layout_of(picture(seed)) for seed in (7, 7, 8, 8)]
     layouts = np.stack([*base, *same])
-    seen = Seen(previews, np.full((8, 3), 0.2), AMONG, layouts, layouts[:3], [])
+    seen = Seen(previews, np.full((8, 3), 0.2), AMONG, layouts, layouts[:3], [], {})
     _, trained = judge(seen, prompts, [], THRESHOLD).steps
     assert trained.diversity == pytest.approx(0, abs=1e-5)
+
+
+TRAINED = np.arange(20) < 5
+
+
+def test_a_save_is_told_that_it_learnt_its_pictures_when_it_comes_near_no_others() -> None:
+    by_chance, by_heart, none = np.arange(20), np.arange(20) % 5, np.array([], dtype=int)
+    assert memorised(by_heart, none, TRAINED) == pytest.approx(1 - 2 * (0.25 * 0.75 / 20) ** 0.5 / 0.75)
+    assert memorised(by_chance, none, TRAINED) == 0
+    assert memorised(by_heart[:2], none, TRAINED) < 0.2, "two previews tell little"
+    assert memorised(by_heart, by_heart, TRAINED) != memorised(by_heart, by_heart, TRAINED), (
+        "so does the base model, which saw none"
+    )
+    assert np.isnan(memorised(by_heart, none, np.ones(20, bool))), "nothing was held back"
+
+
+def test_what_a_save_learnt_by_heart_counts_against_it_where_its_training_says_what_it_held_back() -> None:
+    prompts = [DrawnPrompt(f"p{number}", "hana", "", number) for number in range(8)]
+    previews = [Preview(step, prompt.name, False) for step in (0, 10, 20) for prompt in prompts]
+    pictures = np.stack([layout_of(picture(seed)) for seed in range(8)])
+    few = pictures[np.arange(8) % 2]
+    seen = Seen(
+        previews,
+        np.full((24, 8), 0.2),
+        np.full((8, 8), 0.1),
+        np.concatenate([pictures, few, few]),
+        pictures,
+        [],
+        {10: np.arange(8) < 2},
+    )
+    base, known, unknown = judge(seen, prompts, [], THRESHOLD).steps
+    assert np.isnan([base.memorised, unknown.memorised]).all() and unknown.to_json()["memorised"] is None
+    assert known.memorised == pytest.approx(1 - 2 * (0.25 * 0.75 / 8) ** 0.5 / 0.75)
+    assert known.judged().own == pytest.approx(unknown.judged().own * (1 - known.memorised))
 
 
 UNDERFIT, GOOD, LATER = Judged(10, 0.2, 1.0, 1.0), Judged(20, 0.8, 0.9, 1.0), Judged(30, 0.81, 0.89, 1.0)
@@ -116,7 +150,7 @@ def test_drift_is_how_much_of_a_stranger_became_the_character() -> None:
     prompts = [DrawnPrompt("plain", "hana", "", 1), DrawnPrompt("other", "1girl", "", 2, stranger=True)]
     previews = [Preview(step, name, False) for step in (0, 10) for name in ("plain", "other")]
     differences = np.array([[0.3] * 3, [0.4] * 3, [0.1] * 3, [0.1, 0.1, 0.4]])
-    seen = Seen(previews, differences, AMONG, np.eye(4, dtype=np.float32), np.eye(3, 4, dtype=np.float32), [])
+    seen = Seen(previews, differences, AMONG, np.eye(4, dtype=np.float32), np.eye(3, 4, dtype=np.float32), [], {})
     base, save = judge(seen, prompts, [], THRESHOLD).steps
     assert (base.drift, save.drift) == (0, pytest.approx(2 / 3))
     assert save.fidelity == pytest.approx(1), "a stranger's picture is none of the character's"
@@ -126,7 +160,7 @@ def test_obedience_is_told_by_kind_and_beside_the_base_model() -> None:
     prompts = [DrawnPrompt("maid", "hana, maid", "", 1, "outfit"), DrawnPrompt("smile", "hana, smile", "", 2, "pose")]
     previews = [Preview(step, name, False) for step in (0, 10) for name in ("maid", "smile")]
     tags = [{"maid": 0.8, "smile": 0.0}, {"maid": 0.0, "smile": 0.8}, {"maid": 0.2, "smile": 0.1}, {"maid": 0.1, "smile": 0.8}]
-    seen = Seen(previews, np.full((4, 3), 0.2), AMONG, np.eye(4, dtype=np.float32), np.eye(3, 4, dtype=np.float32), tags)
+    seen = Seen(previews, np.full((4, 3), 0.2), AMONG, np.eye(4, dtype=np.float32), np.eye(3, 4, dtype=np.float32), tags, {})
     base, save = judge(seen, prompts, [], THRESHOLD).steps
     assert (base.obeyed, base.control) == (pytest.approx(0.8), 1)
     assert save.by_kind == {"outfit": pytest.approx(0.2), "pose": pytest.approx(0.8)}

@@ -10,7 +10,7 @@ from kyara_artifacts import Image, Store, put_picture
 from kyara_evaluator.report import Looked, report_html
 
 HOSTILE = '"><script>alert(1)</script><img src=http://elsewhere/x.png onerror=alert(1)>'
-MARKS = ("recscore", "fidelity", "control", "copies", "diversity", "drift", "broken")
+MARKS = ("recscore", "fidelity", "control", "copies", "memorised", "diversity", "drift", "broken")
 STEPS = (0, 10, 20)
 
 

@@ -208,6 +208,10 @@ def test_each_save_says_its_loss_on_pictures_held_back_which_no_step_sees(
     assert [point["step"] for point in log["validation"]] == [0, 10, 20]
     saves = files_of(store, result).files
     assert [save.meta["validation_loss"] for save in saves] == [point["loss"] for point in log["validation"][1:]]
+    images = ImageSet.load(store, dataset).images
+    assert {tuple(save.meta["held_back"]) for save in saves} == {
+        tuple(sorted(i.sha256 for n, i in enumerate(images) if n not in seen))
+    }
     curve = PIL.Image.open(io.BytesIO(store.get(refs_of(result["outputs"])["curve"].digest)))
     assert curve.size == (800, 450)
 

@@ -23,7 +23,7 @@ class Judged:
     control: float
     """How well it obeys prompts, as a share of how well the base model does; at most 1."""
     own: float
-    """1 less the share of its previews that are copies of training pictures or broken, times its diversity, at most 1."""
+    """1 less the share of previews that are copies or broken, times 1 less what is memorised, times diversity, at most 1."""
 
     @property
     def marks(self) -> tuple[float, float, float]:

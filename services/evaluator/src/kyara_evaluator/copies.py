@@ -2,8 +2,11 @@
 
 A preview is compared with the pictures by its layout, as a small greyscale picture, not by whom it shows. How near a picture may
 come to another without being a copy the dataset itself says: each of its pictures, held back in its turn, has a nearest among the
-others.
+others. Short of copies, a save that learnt its pictures and not the character draws what is nearer to them than to the pictures
+that its training held back.
 """
+
+import math
 
 import numpy as np
 import PIL.Image
@@ -14,6 +17,8 @@ NEAREST = 0.95
 """The quantile of the dataset's own nearest neighbours past which a preview is a copy."""
 LEAST = 0.8
 """Correlation that a copy has at least, however unlike one another a few pictures are."""
+CHANCE_SD = 2.0
+"""Standard deviations above what is expected that are still chance."""
 
 
 def layout_of(picture: PIL.Image.Image) -> np.ndarray:
@@ -37,6 +42,23 @@ def copy_limit(pictures: np.ndarray) -> float:
     alike = pictures @ pictures.T
     np.fill_diagonal(alike, -1.0)
     return max(LEAST, float(np.quantile(alike.max(axis=1), NEAREST)))
+
+
+def memorised(nearest: np.ndarray, of_base: np.ndarray, trained: np.ndarray) -> float:
+    """How much more often than by chance previews' nearest pictures are ones that were trained on, 0..1; nan where nothing tells.
+
+    `nearest` [n] and `of_base` [k] are places among the pictures of a save's previews and the base model's; `trained` [m] says
+    which of them the save was trained on. Who learnt the character knows nothing of which pictures were held back: it comes
+    nearest to one that was trained on as often as such are in the dataset, or as the base model does, which saw none. Two
+    standard deviations of chance do not count, for few previews, or few pictures held back, tell little.
+    """
+    if not len(nearest) or trained.all() or not trained.any():
+        return float("nan")
+    chance = max(float(trained.mean()), float(trained[of_base].mean()) if len(of_base) else 0.0)
+    if chance == 1:
+        return float("nan")
+    noise = CHANCE_SD * math.sqrt(chance * (1 - chance) / len(nearest))
+    return max(0.0, float(trained[nearest].mean()) - chance - noise) / (1 - chance)
 
 
 def diversity(previews: np.ndarray) -> float:

@@ -57,7 +57,7 @@ def score_curve(
     """
     by_step = {each.step: each.judged() for each in marks}
     with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(7, 3.6), dpi=120, layout="constrained")
+        figure = Figure(figsize=(8.4, 3.4), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         steps = [score.step for score in scores]
@@ -73,7 +73,7 @@ def score_curve(
         axes.set(xlabel="step", ylabel="0..1", ylim=(-0.04, 1.06))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, loc="best", fontsize=8)
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
         buffer = io.BytesIO()
         # The default metadata names matplotlib's version; the same scores should give the same bytes for longer.
         figure.savefig(buffer, format="png", metadata={"Software": None})

@@ -9,7 +9,7 @@ import numpy as np
 
 from kyara_evaluator.choice import Judged
 from kyara_evaluator.control import Asked, asked_by
-from kyara_evaluator.copies import copy_limit, diversity, nearest_of
+from kyara_evaluator.copies import copy_limit, diversity, memorised, nearest_of
 from kyara_evaluator.fidelity import Scale, scale_of
 from kyara_evaluator.prompts import DrawnPrompt
 from kyara_evaluator.scoring import Preview
@@ -33,6 +33,8 @@ class Seen:
     """[m, l]"""
     tags: Sequence[Mapping[str, float]]
     """What a tagger sees in each preview; empty without a tagger."""
+    trained: Mapping[int, np.ndarray]
+    """For each step of which it is known: [m] whether each picture was trained on."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class StepMarks:
     """`obeyed` for each kind of prompt."""
     copies: float
     """Share of previews that are copies of training pictures."""
+    memorised: float
+    """How much more often than by chance previews are nearest to pictures that were trained on, not held back, 0..1."""
     diversity: float
     """How unlike one another its previews are, those of one prompt where it has several, as a share of the base model's."""
     drift: float
@@ -72,7 +76,8 @@ class StepMarks:
     def judged(self) -> Judged:
         """What the choice goes by. What has learnt pictures by heart draws copies, or much the same whatever it is asked for."""
         varied = 1.0 if math.isnan(self.diversity) else min(1.0, self.diversity)
-        return Judged(self.step, self.fidelity, self.control, max(0.0, 1 - self.copies - self.broken) * varied)
+        learnt = 1.0 if math.isnan(self.memorised) else 1 - self.memorised
+        return Judged(self.step, self.fidelity, self.control, max(0.0, 1 - self.copies - self.broken) * learnt * varied)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; what nothing tells of is null."""
@@ -143,10 +148,24 @@ class _StepRows:
             control=1.0 if base is None or not base.obeyed > 0 else min(1.0, obeyed / base.obeyed),
             by_kind=self._by_kind(rows),
             copies=_mean(float(self._marks[row].copy) for row in rows),
+            memorised=self._memorised(step),
             diversity=unlike / base.diversity if base and base.diversity > 0 else unlike,
             drift=drift - base.drift if base else drift,
             broken=_mean(float(self._seen.previews[row].corrupt) for row in rows),
         )
+
+    def _memorised(self, step: int) -> float:
+        if step not in self._seen.trained:
+            return float("nan")
+        return memorised(self._nearest(step), self._nearest(BASE), self._seen.trained[step])
+
+    def _nearest(self, step: int) -> np.ndarray:
+        """Places of the pictures that a step's previews of the character are most alike."""
+        previews = zip(self._seen.previews, self._marks, strict=True)
+        shown = [
+            marks.nearest for each, marks in previews if each.step == step and marks.fidelity is not None and not each.corrupt
+        ]
+        return np.array(shown, dtype=int)
 
     def _unlike(self, rows: Sequence[int]) -> float:
         """Diversity of a step's previews: of those of one prompt, where each is drawn from several seeds, or else of all."""

@@ -48,7 +48,7 @@ async def run(ctx: StageContext[EvaluatorSettings], params: EvaluateParams, inpu
             drawn |= result["drawn"]
         saves, drawn = _fit(ctx, saves, drawn)
         previews = _previews(drawn, prompts)
-        seen, texts, pictures = _seen(ctx, params, prompts, dataset, previews, drawn)
+        seen, texts, pictures = _seen(ctx, params, prompts, dataset, saves, previews, drawn)
     return outputs(ctx.store, params, saves, Scored.of(params, prompts, seen, texts, pictures, previews, threshold))
 
 
@@ -170,6 +170,7 @@ def _seen(
     params: EvaluateParams,
     prompts: Sequence[DrawnPrompt],
     dataset: ImageSet,
+    saves: FileSet,
     previews: list[Image],
     drawn: dict[str, list[dict[str, Any]]],
 ) -> tuple[Seen, list[float | None], list[Image]]:
@@ -187,11 +188,25 @@ def _seen(
         for image, ok, empty in zip(previews, finite, shown.empty, strict=True)
     ]
     count = len(previews)
-    seen = Seen(judged, pairs[:count, count:], pairs[count:, count:], shown.layouts, known.layouts, shown.tags)
+    seen = Seen(
+        judged,
+        pairs[:count, count:],
+        pairs[count:, count:],
+        shown.layouts,
+        known.layouts,
+        shown.tags,
+        _trained(saves, known.images),
+    )
     return seen, shown.texts, known.images
 
 
+def _trained(saves: FileSet, pictures: Sequence[Image]) -> dict[int, np.ndarray]:
+    """Which of the pictures each save was trained on, where its training says what it held back."""
+    held_back = {file.meta["step"]: frozenset(file.meta["held_back"]) for file in saves.files if "held_back" in file.meta}
+    return {step: np.array([image.sha256 not in held for image in pictures]) for step, held in held_back.items()}
+
+
 OPERATIONS = (
-    Operation(name="evaluator", version=6, params=EvaluateParams, run=run, models=digests_here),
+    Operation(name="evaluator", version=7, params=EvaluateParams, run=run, models=digests_here),
     Operation(name="evaluator.pin", version=1, params=PinParams, run=pin, cached=False),
 )

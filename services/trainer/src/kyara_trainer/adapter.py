@@ -8,6 +8,7 @@ from peft import LoraConfig
 from torch import nn
 
 from kyara.trainer.v1.trainer_pb2 import AdapterParams, TrainParams
+from kyara_trainer.fused import fused
 from kyara_trainer.model import BaseModel
 
 ADAPTER = "default"
@@ -153,7 +154,7 @@ def _config(params: AdapterParams, modules: list[str], large: list[str], dora: b
         chosen += [name for name in modules if name in set(large)]
     of_convolutions = [name for name in chosen if name in set(large)]
     # peft's annotation says int, but it only divides: alpha is often a fraction of the rank.
-    return LoraConfig(
+    config = LoraConfig(
         r=params.rank,
         lora_alpha=params.alpha,  # pyright: ignore[reportArgumentType]
         target_modules=chosen,
@@ -162,3 +163,4 @@ def _config(params: AdapterParams, modules: list[str], large: list[str], dora: b
         use_dora=dora,
         bias="none",
     )
+    return config if dora else fused(config)

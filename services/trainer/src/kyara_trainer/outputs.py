@@ -1,5 +1,6 @@
 """What a run leaves in the store: LoRA files, the pivotal words' files, the log and the losses as a picture."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from kyara.stage.v1.stage_pb2 import ArtifactRef
@@ -15,15 +16,15 @@ def name_of(params: TrainParams) -> str:
     return params.output_name or params.trigger or "lora"
 
 
-def saves_of(params: TrainParams, state: TrainState) -> FileSet:
-    """The LoRA files, with what is known of each."""
+def saves_of(params: TrainParams, state: TrainState, held_back: Sequence[str]) -> FileSet:
+    """The LoRA files, with what is known of each; `held_back` are digests of the pictures that none was trained on."""
     files = tuple(
         File(
             name=f"{name_of(params)}-{save.step:06d}.safetensors",
             sha256=save.sha256,
             size=save.size,
             media_type=MEDIA_TYPE,
-            meta=_facts(save),
+            meta={**_facts(save), "held_back": sorted(held_back)},
         )
         for save in state.saves
     )
@@ -46,7 +47,9 @@ def embeddings_of(params: TrainParams, state: TrainState) -> FileSet:
     return FileSet(files=files, meta={"trigger": params.trigger, "words": params.pivotal.words})
 
 
-def store_outputs(store: Store, params: TrainParams, state: TrainState, facts: dict[str, Any]) -> dict[str, ArtifactRef]:
+def store_outputs(
+    store: Store, params: TrainParams, state: TrainState, held_back: Sequence[str], facts: dict[str, Any]
+) -> dict[str, ArtifactRef]:
     """Put everything into the store. `facts` are what the log says beside the losses."""
     # Imported when the training's memory is free again: matplotlib takes its share of it.
     from kyara_trainer.curve import curve_png
@@ -57,7 +60,7 @@ def store_outputs(store: Store, params: TrainParams, state: TrainState, facts: d
         record["validation"] = untrained + [{"step": save.step, "loss": save.validation_loss} for save in state.saves]
     curve = store.put(curve_png(state, name_of(params)))
     outputs = {
-        "saves": saves_of(params, state).save(store),
+        "saves": saves_of(params, state, held_back).save(store),
         "log": put_json(store, "training-log", record),
         "curve": ref("loss-curve", curve, "image/png"),
     }

@@ -147,13 +147,16 @@ class _Run:
 
     def _left(self) -> str:
         """Keep the saves of a run that cannot go on, and say where they are."""
-        saves = saves_of(self._params, self._training.state)
+        saves = saves_of(self._params, self._training.state, self._held_back())
         if not saves.files:
             return "nothing had been saved yet"
         artifact = saves.save(self._store)
         self._report.left(artifact)
         last = saves.files[-1]
         return f"the last good save, of step {last.meta['step']}, is blob {last.sha256} (all: file set {artifact.digest.sha256})"
+
+    def _held_back(self) -> list[str]:
+        return [self._images[number].sha256 for number in self._data.held_back]
 
     def _validate(self) -> float | None:
         if not len(self._validation) or not self._ranks.leads:
@@ -202,7 +205,7 @@ class _Run:
             "pass_size": self._training.state.pass_size,
         }
         give_back()  # what draws the curve takes its share
-        outputs = store_outputs(self._store, self._params, self._training.state, facts)
+        outputs = store_outputs(self._store, self._params, self._training.state, self._held_back(), facts)
         if self._params.stop_after:
             outputs["checkpoint"] = self._checkpoint()
         return {

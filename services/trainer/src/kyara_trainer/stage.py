@@ -46,4 +46,4 @@ def _model_folder(name: str, settings: TrainerSettings) -> str:
         raise StageError.precondition(f"trainer: {error}") from error
 
 
-OPERATIONS = (Operation(name="trainer", version=2, params=TrainParams, run=run, models=digests_here),)
+OPERATIONS = (Operation(name="trainer", version=3, params=TrainParams, run=run, models=digests_here),)
