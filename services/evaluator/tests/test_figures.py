@@ -27,7 +27,7 @@ def test_every_preview_is_on_the_sheet() -> None:
 
 
 def test_the_curve_is_a_picture_with_the_same_bytes_every_time() -> None:
-    marks = [StepMarks(score.step, 0.5, 0.4, 0.9, {}, 0.1, 1.0, 0.0, 0.0) for score in SCORES]
+    marks = [StepMarks(score.step, 0.5, 0.4, 0.9, {}, 0.1, 0.0, 1.0, 0.0, 0.0) for score in SCORES]
     unasked = {score.step: Likeness() for score in SCORES}
     data = score_curve(SCORES[1:], SCORES[0], marks, 80, unasked)
     assert PIL.Image.open(io.BytesIO(data)).size[0] > 600
