@@ -1,9 +1,13 @@
 """RecScore by hand, and the rule for the best step."""
 
+from pathlib import Path
+
 import numpy as np
+import PIL.Image
 import pytest
 
 from kyara_evaluator.scoring import Preview, StepScore, best_step, score_steps, shows_nothing
+from kyara_miniature.pictures import make_pictures
 
 
 def test_recscore_is_the_share_of_pairs_at_or_under_the_threshold() -> None:
@@ -40,3 +44,11 @@ def test_a_picture_of_one_colour_shows_nothing() -> None:
     assert shows_nothing(flat)
     flat[:4] += 20
     assert not shows_nothing(flat)
+
+
+def test_noise_shows_nothing_and_a_drawing_however_small_shows_something(tmp_path: Path) -> None:
+    assert shows_nothing(np.random.default_rng(1).integers(0, 255, (72, 72, 3), dtype=np.uint8))
+    make_pictures(tmp_path / "drawn", 5, count=6)
+    for path in sorted((tmp_path / "drawn").glob("*.png")):
+        with PIL.Image.open(path) as picture:
+            assert not shows_nothing(np.asarray(picture.convert("RGB").resize((64, 64))))

@@ -12,6 +12,8 @@ import numpy as np
 
 FLAT = 2.0
 """A picture whose values deviate less than this (of 255) shows nothing."""
+NOISE = 0.5
+"""Correlation of pixels with their neighbours under which a picture is noise; that of drawings is above 0.7."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,17 @@ class StepScore:
 
 
 def shows_nothing(pixels: np.ndarray) -> bool:
-    """Whether a picture [h, w, 3] uint8 is of one colour."""
-    return bool(pixels.reshape(-1, 3).std(axis=0).max() < FLAT)
+    """Whether a picture [h, w, 3] uint8 is of one colour, or noise."""
+    return bool(pixels.reshape(-1, 3).std(axis=0).max() < FLAT) or _smoothness(pixels) < NOISE
+
+
+def _smoothness(pixels: np.ndarray) -> float:
+    """Correlation of pixels with those to the right of them and below them, by their mean of three colours; 1 with none."""
+    grey = pixels.mean(axis=2)
+    grey -= grey.mean()
+    power = float((grey**2).mean())
+    neighbours = [float((one * other).mean()) for one, other in ((grey[:, 1:], grey[:, :-1]), (grey[1:], grey[:-1])) if one.size]
+    return sum(neighbours) / len(neighbours) / power if neighbours and power else 1.0
 
 
 def score_steps(previews: Sequence[Preview], differences: np.ndarray, threshold: float) -> list[StepScore]:
