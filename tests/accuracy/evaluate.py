@@ -40,12 +40,32 @@ from tests.servers.ray import ray_head
 
 SEEDS = tuple(range(400, 410))
 PICTURES, FEW = 24, 5
-KINDS = {"underfit": (40, 4, 1.0), "good": (360, 3, 3.0), "overfit": (360, 1, 3.0), "deaf": (90, 1, 1.0)}
-"""Steps, saves and rate, in the recipe's, which trains 240 steps: the first good save is trained half as much again as by it."""
 AT_ONCE = 2
 """Characters, each on a core: two that share two cores take longer."""
 DRAWINGS = 2
 """Pictures of each prompt and save, each from a seed of its own: what one shows by chance weighs less."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How saves of a kind are trained, where not by the recipe, whose 240 steps the first good save has half as much again of."""
+
+    steps: int
+    saves: int
+    faster: float = 1.0
+    """By the recipe's learning rate."""
+    few: bool = False
+    schedule: str = ""
+    tag_dropout: float | None = None
+
+
+KINDS = {
+    "underfit": Kind(40, 4),
+    # With falling rates the later of its saves are the better ones, and not by chance.
+    "good": Kind(360, 3, faster=3, schedule="cosine"),
+    "overfit": Kind(360, 1, faster=3, few=True, tag_dropout=0),
+    "deaf": Kind(90, 1, tag_dropout=0.999),
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,7 @@ def _run(out: Path, seed: int, reader: Reader, given: dict[str, str]) -> dict[st
         "saves": [
             {"step": step, "kind": kinds[step], "like": round(like[step], 3)}
             | {
-                key: round(marks[step][key] or 0.0, 3)
+                key: _rounded(marks[step][key])
                 for key in ("recscore", "fidelity", "control", "memorised", "diversity", "balance")
             }
             for step in steps
@@ -125,16 +145,16 @@ def _saves(world: World, seed: int) -> tuple[dict[int, str], FileSet]:
     """Every save under a step of its own, and what kind each is."""
     kinds: dict[int, str] = {}
     files: list[File] = []
-    for kind, (steps, saves, rate) in KINDS.items():
+    for name, kind in KINDS.items():
         wanted = params.train(recipe_named("miniature"), seed, "hana", len(world.dataset))
-        wanted.steps, wanted.saves = steps, saves
-        wanted.unet.learning_rate *= rate
-        if kind == "good":
-            wanted.schedule = "cosine"  # the later of its saves are then the better ones, and not by chance
-        wanted.tag_dropout = {"deaf": 0.999, "overfit": 0.0}.get(kind, wanted.tag_dropout)
-        dataset = world.few if kind == "overfit" else world.dataset
+        wanted.steps, wanted.saves = kind.steps, kind.saves
+        wanted.schedule = kind.schedule
+        if kind.tag_dropout is not None:
+            wanted.tag_dropout = kind.tag_dropout
+        wanted.unet.learning_rate *= kind.faster
+        dataset = world.few if kind.few else world.dataset
         for file in _trained(world, wanted, dataset).files:
-            kinds[len(kinds) + 1] = kind
+            kinds[len(kinds) + 1] = name
             files.append(_placed(file, len(kinds), world, dataset))
     return kinds, FileSet(files=tuple(files))
 
@@ -168,6 +188,10 @@ def _likeness(world: World, reader: Reader, previews: ImageSet) -> dict[int, flo
     for image, like in zip(named, reader.likeness(pictures, world.character), strict=True):
         found.setdefault(image.step or 0, []).append(float(like))
     return {step: float(np.mean(values)) for step, values in found.items()}
+
+
+def _rounded(mark: float | None) -> float | None:
+    return None if mark is None else round(mark, 3)
 
 
 def _ranked(one: Sequence[float], other: Sequence[float]) -> float:

@@ -136,10 +136,10 @@ class _StepRows:
 
     def of(self, step: int, base: StepMarks | None) -> StepMarks:
         """The marks of one step, beside the base model's when they are known."""
-        rows = [row for row, each in enumerate(self._seen.previews) if each.step == step]
+        rows = self._rows(step)
         obeyed = _mean(self._marks[row].obeyed for row in rows)
         unlike = self._unlike(rows)
-        strangers = [row for row in rows if self._prompts[self._seen.previews[row].prompt].stranger]
+        strangers = [row for row in rows if self._stranger(row)]
         drift = float(self._same[strangers].mean()) if strangers else float("nan")
         return StepMarks(
             step=step,
@@ -148,24 +148,26 @@ class _StepRows:
             control=1.0 if base is None or not base.obeyed > 0 else min(1.0, obeyed / base.obeyed),
             by_kind=self._by_kind(rows),
             copies=_mean(float(self._marks[row].copy) for row in rows),
-            memorised=self._memorised(step),
+            memorised=self._memorised(step, rows),
             diversity=unlike / base.diversity if base and base.diversity > 0 else unlike,
             drift=drift - base.drift if base else drift,
             broken=_mean(float(self._seen.previews[row].corrupt) for row in rows),
         )
 
-    def _memorised(self, step: int) -> float:
-        if step not in self._seen.trained:
-            return float("nan")
-        return memorised(self._nearest(step), self._nearest(BASE), self._seen.trained[step])
+    def _rows(self, step: int) -> list[int]:
+        return [row for row, each in enumerate(self._seen.previews) if each.step == step]
 
-    def _nearest(self, step: int) -> np.ndarray:
-        """Places of the pictures that a step's previews of the character are most alike."""
-        previews = zip(self._seen.previews, self._marks, strict=True)
-        shown = [
-            marks.nearest for each, marks in previews if each.step == step and marks.fidelity is not None and not each.corrupt
-        ]
-        return np.array(shown, dtype=int)
+    def _stranger(self, row: int) -> bool:
+        return self._prompts[self._seen.previews[row].prompt].stranger
+
+    def _memorised(self, step: int, rows: Sequence[int]) -> float:
+        trained = self._seen.trained.get(step)
+        return float("nan") if trained is None else memorised(self._nearest(rows), self._nearest(self._rows(BASE)), trained)
+
+    def _nearest(self, rows: Sequence[int]) -> np.ndarray:
+        """Places of the pictures that previews of the character are most alike."""
+        shown = [row for row in rows if not self._stranger(row) and not self._seen.previews[row].corrupt]
+        return np.array([self._marks[row].nearest for row in shown], dtype=int)
 
     def _unlike(self, rows: Sequence[int]) -> float:
         """Diversity of a step's previews: of those of one prompt, where each is drawn from several seeds, or else of all."""

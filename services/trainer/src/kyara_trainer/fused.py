@@ -1,7 +1,7 @@
 """A linear layer and its LoRA as one operation of autograd.
 
 peft does it in six, among them a product by the scale and two sums as large as the layer's input and output, which here the
-matrix products do as they go. The same numbers within rounding; a UNet's step on a processor takes a tenth less.
+matrix products do as they go. The same numbers within rounding; a step of the miniature on a processor takes 4 to 5 % less.
 """
 
 from typing import Any

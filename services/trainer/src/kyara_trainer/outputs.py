@@ -24,7 +24,7 @@ def saves_of(params: TrainParams, state: TrainState, held_back: Sequence[str]) -
             sha256=save.sha256,
             size=save.size,
             media_type=MEDIA_TYPE,
-            meta={**_facts(save), "held_back": sorted(held_back)},
+            meta={**_facts(save), "held_back": held_back},
         )
         for save in state.saves
     )

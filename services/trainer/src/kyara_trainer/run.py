@@ -156,7 +156,7 @@ class _Run:
         return f"the last good save, of step {last.meta['step']}, is blob {last.sha256} (all: file set {artifact.digest.sha256})"
 
     def _held_back(self) -> list[str]:
-        return [self._images[number].sha256 for number in self._data.held_back]
+        return sorted(self._images[number].sha256 for number in self._data.held_back)
 
     def _validate(self) -> float | None:
         if not len(self._validation) or not self._ranks.leads:
