@@ -33,9 +33,10 @@ demo: setup  ## Magnet link to scored LoRAs on an episode of our own, measured: 
 up: setup  ## Run Kyara on this machine
 	$(BIN)/kyara up
 
+# Three processes on two cores: tests wait for servers most of the time.
 .PHONY: test
 test: setup  ## All quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 3
 
 .PHONY: e2e
 e2e: setup  ## Whole jobs and wrong input, through a real kyara up

@@ -1,8 +1,8 @@
 """`make bench-train`: seconds a step and memory beside diffusers' own LoRA script and a plain peft loop, in one run.
 
-Every run is a process of its own. A step's time is the difference of two runs of different length over the steps between, so that
-what it takes to start counts for nobody; memory is the most that the longer one held. Runs are taken in turn, and the fastest of
-RUNS counts: what else a machine does only ever slows one down.
+Every run is a process of its own. A step lasts from the end of the optimiser's last one to that of its own, so that what it takes
+to start counts for nobody; memory is the most that a process held. Runs are taken in turn, and the lower quartile of a side's
+steps counts: what else a machine does only ever slows one.
 The same base, pictures, captions, batch, rank and precision for all. Each peer is compared with a side of ours whose LoRA is on
 the same modules: diffusers' script trains the projections of attention alone, a plain loop the feed-forward layers and what leads
 in and out too.
@@ -40,13 +40,14 @@ SCRIPT_SHA256 = "6634df6b80bc428a4ed8229a3a7023dc8c7439dc2ed8e633dae2b12560a3958
 SCRIPT_URL = f"https://raw.githubusercontent.com/huggingface/diffusers/{COMMIT}/examples/text_to_image/{SCRIPT}"
 TORCHVISION = "torchvision==0.28.0"
 RUNS = 3
-SHORT, LONG = 10, 110
-"""Steps of the two runs of a side."""
+STEPS, FIRST_STEPS = 110, 10
+"""Steps of a run, and of one that fills the caches."""
 BATCH, RANK, PICTURES = 8, 8, 48
 RESOLUTION, LARGER = 80, 1.5
 """Pictures are so many times as large as they are trained: 768 px at a production model's 512."""
 GROWTH_PICTURES, GROWTH_RESOLUTIONS = (24, 96, 384), (64, 96, 128)
 
+TIMED = (sys.executable, "-m", "tests.bench.step_times")
 ATTENTION = ("to_k", "to_q", "to_v", "to_out.0")
 """What diffusers' script gives a LoRA to."""
 
@@ -55,16 +56,16 @@ Command = Callable[[int], Sequence[str]]
 
 @dataclass(frozen=True)
 class Taken:
-    """One process: seconds and MB at most."""
+    """One process: seconds in all and of each step, and MB at most."""
 
     seconds: float
     megabytes: int
-    output: str
+    steps_s: list[float]
 
 
 @dataclass(frozen=True)
 class Side:
-    """The fastest runs of one side."""
+    """The runs of one side."""
 
     name: str
     step_s: float
@@ -100,20 +101,25 @@ def main() -> None:
 
 
 def _sides(commands: dict[str, Command]) -> list[Side]:
-    """Each side's fastest runs; they are taken in turn, so that the first, which fills the caches, counts for nobody."""
-    taken: dict[str, list[tuple[Taken, Taken]]] = {name: [] for name in commands}
+    """Each side's runs, taken in turn."""
+    taken: dict[str, list[Taken]] = {name: [] for name in commands}
     for _ in range(RUNS):
         for name, command in commands.items():
-            taken[name].append((_taken(command(SHORT)), _taken(command(LONG))))
+            taken[name].append(_taken(command(STEPS)))
     return [
         Side(
             name,
-            step_s=(min(long.seconds for _, long in pairs) - min(short.seconds for short, _ in pairs)) / (LONG - SHORT),
-            whole_s=min(long.seconds for _, long in pairs),
-            megabytes=statistics.median(long.megabytes for _, long in pairs),
+            step_s=_usual([second for run in runs for second in run.steps_s]),
+            whole_s=min(run.seconds for run in runs),
+            megabytes=statistics.median(run.megabytes for run in runs),
         )
-        for name, pairs in taken.items()
+        for name, runs in taken.items()
     ]
+
+
+def _usual(steps_s: Sequence[float]) -> float:
+    """What a step takes while nothing else is done: the lower quartile."""
+    return statistics.quantiles(steps_s, n=4)[0]
 
 
 def _grown(folder: Path, console: Console, count: int, resolution: int) -> dict[str, float]:
@@ -121,13 +127,13 @@ def _grown(folder: Path, console: Console, count: int, resolution: int) -> dict[
     place = folder / f"{count}-{resolution}"
     store, dataset = _dataset(place, _pictures(place, count, round(LARGER * resolution)))
     command = _kyara(store, dataset, resolution)
-    first, again, long = _taken(command(SHORT)), _taken(command(SHORT)), _taken(command(LONG))
+    first, again, long = _taken(command(FIRST_STEPS)), _taken(command(FIRST_STEPS)), _taken(command(STEPS))
     row = {
         "pictures": count,
         "resolution": resolution,
         "first_s": round(first.seconds, 2),
         "again_s": round(again.seconds, 2),
-        "step_s": round((long.seconds - again.seconds) / (LONG - SHORT), 4),
+        "step_s": round(_usual(long.steps_s), 4),
         "mb": long.megabytes,
     }
     console.print(row)
@@ -146,7 +152,7 @@ def _taken(command: Sequence[str]) -> Taken:
         output = said.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command[:4])} ... ended with {process.returncode}: {output[-3000:]}")
-    return Taken(seconds, usage.ru_maxrss // 1024, output)
+    return Taken(seconds, usage.ru_maxrss // 1024, json.loads(output.splitlines()[-1]))
 
 
 def _environment() -> dict[str, str]:
@@ -154,12 +160,12 @@ def _environment() -> dict[str, str]:
 
 
 def _kyara(store: str, dataset: str, resolution: int, *, compiled: bool = False, modules: Sequence[str] = ()) -> Command:
-    module = [sys.executable, "-m", "tests.bench.trained", store, dataset]
+    module = [*TIMED, "tests.bench.trained", store, dataset]
     return lambda steps: [*module, *map(str, (resolution, BATCH, steps, RANK, int(compiled))), *modules]
 
 
 def _plain(pictures: Path) -> Command:
-    module = [sys.executable, "-m", "tests.bench.plain_lora", str(local_path(BASE)), str(pictures)]
+    module = [*TIMED, "tests.bench.plain_lora", str(local_path(BASE)), str(pictures)]
     return lambda steps: [*module, *map(str, (RESOLUTION, BATCH, steps, RANK))]
 
 
@@ -170,7 +176,7 @@ def _diffusers(script: Path, pictures: Path, out: Path) -> Command:
         "mixed_precision": "no", "lr_warmup_steps": 0, "lr_scheduler": "constant", "checkpointing_steps": 10**6,
         "output_dir": out, "cache_dir": out / "cache", "report_to": "all",
     }  # fmt: skip
-    module = [sys.executable, "-m", "tests.bench.diffusers_lora", str(script)]
+    module = [*TIMED, "tests.bench.diffusers_lora", str(script)]
     words = [f"--{name}={value}" for name, value in options.items()]
     return lambda steps: [*module, *words, f"--max_train_steps={steps}"]
 
@@ -228,7 +234,7 @@ def _dataset(folder: Path, pictures: Path) -> tuple[str, str]:
 
 
 def _print(console: Console, sides: Sequence[Side], growth: Sequence[dict[str, float]]) -> None:
-    table = Table("side", "s a step", "times as slow", "MB at most", "s in all", title=f"{LONG} steps, {PICTURES} pictures")
+    table = Table("side", "s a step", "times as slow", "MB at most", "s in all", title=f"{STEPS} steps, {PICTURES} pictures")
     for side in sides:
         alike = side.name.endswith("attention alone")
         ours = next(other for other in sides if other.name.endswith("attention alone") is alike)

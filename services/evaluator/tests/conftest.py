@@ -34,7 +34,7 @@ def inference(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
     """A Ray head."""
     with ray_head() as started:

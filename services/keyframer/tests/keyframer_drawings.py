@@ -1,9 +1,11 @@
 """Small videos with known shots, made by the same FFmpeg that a stranger's would be read with."""
 
+import functools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import ParamSpec, TypeVar, cast
 
 import av
 import numpy as np
@@ -15,6 +17,7 @@ from av.video.stream import VideoStream
 FPS = 24
 Drawing = Callable[[float], PIL.Image.Image]
 """A picture for each second of a shot's own time."""
+Given, Made = ParamSpec("Given"), TypeVar("Made")
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 180), moving: bool = True, blur: float = 0) -> Drawing:
@@ -47,6 +50,18 @@ def plain(level: int, size: tuple[int, int] = (320, 180)) -> Drawing:
     return lambda time_s: PIL.Image.new("RGB", size, (level, level, level))
 
 
+def in_a_thread(work: Callable[Given, Made]) -> Callable[Given, Made]:
+    """SVT-AV1 run by root makes the thread that opens it a real-time one, and with it all that this thread ever starts."""
+
+    @functools.wraps(work)
+    def done(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(work, *args, **kwargs).result()
+
+    return done
+
+
+@in_a_thread
 def write_video(
     path: Path,
     shots: Sequence[tuple[Drawing | None, float]],

@@ -1,6 +1,7 @@
 """Videos as strangers send them: many codecs, odd shapes, damage, and files that are none."""
 
 import math
+import os
 import re
 from fractions import Fraction
 from itertools import pairwise
@@ -50,6 +51,12 @@ def test_frames_come_with_their_times_from_every_codec(write_video, drawings, na
     shown = np.asarray(video.picture(middle)).astype(int)
     assert np.abs(shown - np.asarray(drawing(middle.time_s)).astype(int)).mean() < 12
     assert video.index.lost == ()
+
+
+def test_writing_av1_takes_the_machine_from_no_later_test(write_video, drawings) -> None:
+    scene, _ = drawings
+    write_video([(scene(5), 0.2)], "e.mkv", "libsvtav1")
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "b.mp4", "c.ts", "d.avi"])
