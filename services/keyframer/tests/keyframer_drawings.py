@@ -17,7 +17,8 @@ from av.video.stream import VideoStream
 FPS = 24
 Drawing = Callable[[float], PIL.Image.Image]
 """A picture for each second of a shot's own time."""
-Given, Made = ParamSpec("Given"), TypeVar("Made")
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 180), moving: bool = True, blur: float = 0) -> Drawing:
