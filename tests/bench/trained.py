@@ -1,10 +1,9 @@
 """The trainer's own run in a process of its own, as Ray's worker does it, for `make bench-train`.
 
 `python -m tests.bench.trained STORE DATASET RESOLUTION BATCH STEPS RANK COMPILE [MODULE ...]`, DATASET an artifact reference as
-JSON, COMPILE 0 or 1. Prints the log's phases as JSON.
+JSON, COMPILE 0 or 1.
 """
 
-import json
 import os
 import sys
 import uuid
@@ -16,7 +15,6 @@ from kyara.trainer.v1.trainer_pb2 import AdapterParams, TrainParams
 from kyara_artifacts import open_store
 from kyara_inference.catalogue import local_path
 from kyara_rayjobs import RunReport
-from kyara_rayjobs.report import read_record
 from kyara_trainer.run import train_dataset
 from kyara_trainer.task import Task
 
@@ -34,10 +32,8 @@ def main() -> None:
         resolution=resolution, buckets=1, bucket_step=16, weight_decay=0.01, max_gradient_norm=1, clip_skip=1, precision="fp32",
         keep_tag_order=True, torch_compile=bool(compiled),
     )  # fmt: skip
-    key = f"trainer/{uuid.uuid4().hex}"
-    store = open_store(url)
-    train_dataset(Task(url, str(local_path(BASE)), params, dataset, os.cpu_count() or 1), RunReport(store, key, "bench"))
-    print(json.dumps(read_record(store, key, "progress")["metrics"]))
+    report = RunReport(open_store(url), f"trainer/{uuid.uuid4().hex}", "bench")
+    train_dataset(Task(url, str(local_path(BASE)), params, dataset, os.cpu_count() or 1), report)
 
 
 if __name__ == "__main__":

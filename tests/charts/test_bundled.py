@@ -24,9 +24,9 @@ WITHIN_S = 60
 
 def test_seaweedfs_is_ready_keeps_blobs_and_asks_for_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     container = _container("store")
-    port = free_ports(8)
+    port, *rest = free_ports(8)
     names = [*(f"{kind}.port{rpc}" for kind in ("master", "volume", "filer") for rpc in ("", ".grpc")), "s3.port.grpc"]
-    others = [f"-{name}={port + number}" for number, name in enumerate(names, 1)]
+    others = [f"-{name}={other}" for name, other in zip(names, rest, strict=True)]
     others += [f"-filer.localSocket={tmp_path}/filer", f"-s3.localSocket={tmp_path}/s3"]
     with _running(container, {"/data": str(tmp_path), "=8333": f"={port}"}, others, tmp_path) as process:
         probe = container["readinessProbe"]["httpGet"]

@@ -19,7 +19,7 @@ import psutil
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
 
 from kyara_rayjobs.head import HeadPorts, head_command, head_is_ready, ray_environment
-from tests.servers.processes import free_port
+from tests.servers.processes import free_ports
 
 START_S, STOP_S = 120.0, 20.0
 WORKER, HEAD = "worker", "ray.head.default"
@@ -49,7 +49,7 @@ class Cluster:
 
     def __init__(self, folder: Path, most: int, idle_s: float) -> None:
         self._folder = folder
-        self._ports = HeadPorts(*(free_port() for _ in range(4)))
+        self._ports = HeadPorts(*free_ports(4))
         self._config = folder / "autoscaler.json"
         self._config.write_text(json.dumps(_config(self._ports.head, most, idle_s)))
         self._process: subprocess.Popen[bytes] | None = None

@@ -27,7 +27,7 @@ class Kyara:
     def __init__(self, state: Path, store: str = "", inference: str = "") -> None:
         self.state = state
         self._inference = inference
-        self.base_port = free_ports(PORTS)
+        self.base_port = free_ports(PORTS)[0]
         self.address = f"127.0.0.1:{self.base_port}"
         self.store_url = store or f"file://{state.resolve()}/store"
         self._process: subprocess.Popen[bytes] | None = None

@@ -19,16 +19,17 @@ _DICE = random.SystemRandom()
 
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    return free_ports(1)
+    return free_ports(1)[0]
 
 
-def free_ports(count: int) -> int:
-    """The first of `count` ports in a row, free at this moment."""
+def free_ports(count: int) -> range:
+    """So many ports in a row, free at this moment."""
     while True:
         # Below those that Linux gives to outgoing connections, which could take one before it is listened on.
         first = _DICE.randrange(20000, 32768 - count)
-        if all(is_free(first + number) for number in range(count)):
-            return first
+        ports = range(first, first + count)
+        if all(is_free(port) for port in ports):
+            return ports
 
 
 class Server:

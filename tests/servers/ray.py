@@ -47,8 +47,7 @@ def _started(folder: Path, num_cpus: int, environment: dict[str, str]) -> tuple[
     """A head that is ready. One that ends by itself is started again, as `kyara up` does: Ray waits 30 s for its node."""
     log = folder / "head.log"
     for _ in range(STARTS):
-        first = free_ports(4)
-        ports = HeadPorts(*range(first, first + 4))
+        ports = HeadPorts(*free_ports(4))
         address, agent = (f"http://127.0.0.1:{port}" for port in (ports.dashboard, ports.agent))
         command = head_command(ports, folder, num_cpus)
         with log.open("wb") as output:

@@ -27,11 +27,10 @@ class S3Server:
         data = folder / "weed"
         data.mkdir()
         names = [f"{kind}.{port}" for kind in ("master", "volume", "filer", "s3") for port in ("port", "port.grpc")]
-        first = free_ports(len(names) + 1)
-        ports = {name: first + number for number, name in enumerate(names)}
+        names.append("metricsPort")
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
         flags = {
             **ports,
-            "metricsPort": first + len(names),
             "dir": data,
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
@@ -47,7 +46,7 @@ class S3Server:
             "s3.autoCreateBucket": "false",
         }
         self.address = f"127.0.0.1:{ports['s3.port']}"
-        self.metrics = f"http://127.0.0.1:{flags['metricsPort']}/metrics"
+        self.metrics = f"http://127.0.0.1:{ports['metricsPort']}/metrics"
         self._command = [program, "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in flags.items())]
         self._log = folder / "weed.log"
         self._process: subprocess.Popen[bytes] | None = None

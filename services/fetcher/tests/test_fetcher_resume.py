@@ -49,12 +49,8 @@ def test_after_kill_9_verified_pieces_are_not_fetched_again(bench, tmp_path: Pat
 def _whole_pieces(partial: bytes, data: bytes, info: lt.torrent_info | None) -> int:
     """Bytes of `partial` that are in whole, right pieces."""
     assert info
-    pieces = range(0, len(data), info.piece_length())
-    return sum(
-        len(data[start : start + info.piece_length()])
-        for start in pieces
-        if partial[start : start + info.piece_length()] == data[start : start + info.piece_length()]
-    )
+    places = [slice(start, start + info.piece_length()) for start in range(0, len(data), info.piece_length())]
+    return sum(len(data[place]) for place in places if partial[place] == data[place])
 
 
 class Swarm:
